@@ -1,0 +1,1 @@
+"""The classifier that judges a distilled set: network, augmentation, training."""

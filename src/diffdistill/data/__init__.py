@@ -1,0 +1,1 @@
+"""Image files: one format inside the workflow, readers for what users have."""

@@ -1,0 +1,1 @@
+"""The diffusion model: schedule, network, loss, solvers, average of weights."""

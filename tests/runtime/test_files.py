@@ -1,0 +1,51 @@
+"""A file is whole or absent; what is not whole is named."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from diffdistill.errors import UserError
+from diffdistill.runtime import files
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    files.write_json(target, {"old": 1})
+    with pytest.raises(RuntimeError), files.replacing(target) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert files.read_json(target) == {"old": 1}
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_non_finite_numbers_never_reach_a_json_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError):
+        files.write_json(tmp_path / "a.json", {"fid": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_tensors_come_back_as_safetensors_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    tensors = {"x.a": torch.arange(6.0).reshape(2, 3).T, "x.b": torch.tensor([1, 2]), "y": torch.zeros(0, 4)}
+    files.save_tensors(path, tensors, {"key": "value"})
+    loaded, metadata = files.load_tensors(path)
+    assert metadata == {"key": "value"}
+    for name, tensor in load_file(path).items():
+        assert torch.equal(loaded[name], tensor) and torch.equal(tensors[name], tensor)
+    assert list(files.load_tensors(path, lambda name: name == "x.b")[0]) == ["x.b"]
+
+
+@pytest.mark.parametrize("keep", [0, 4, 20, 100, -1])
+def test_a_cut_file_is_named(tmp_path: Path, keep: int) -> None:
+    path = tmp_path / "a.safetensors"
+    files.save_tensors(path, {"x": torch.zeros(64)}, {})
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(UserError, match=r"a\.safetensors.*delete it and run again"):
+        files.load_tensors(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.safetensors: no such file"):
+        files.load_tensors(tmp_path / "none.safetensors")
