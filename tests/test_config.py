@@ -70,7 +70,7 @@ def test_null_removes_an_experiment_and_unknown_names_are_refused() -> None:
     values["datasets"]["other"] = None
     parsed = config.parse(values)
     assert list(parsed.experiments) == ["digits"]
-    with pytest.raises(UserError, match="'digit'.*did you mean 'digits'"):
+    with pytest.raises(UserError, match=r"'digit'.*did you mean 'digits'"):
         parsed.experiment("digit")
 
 

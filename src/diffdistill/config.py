@@ -320,8 +320,8 @@ def as_json(*blocks: Block, **named: Block | int | float | str | None) -> str:
     values: dict[str, Any] = {}
     for block in blocks:
         values |= block.model_dump(mode="json")
-    for name, block in named.items():
-        values[name] = block.model_dump(mode="json") if isinstance(block, Block) else block
+    for name, value in named.items():
+        values[name] = value.model_dump(mode="json") if isinstance(value, Block) else value
     return json.dumps(values, sort_keys=True)
 
 

@@ -1,0 +1,64 @@
+"""Reads a training set, the test split and one seed; writes the accuracy of a ConvNet trained on that set alone.
+
+The rule `evaluate` gives the distilled set; the rule `baseline` gives the real train split, whole or at random as many
+images as the distilled set has. One stage serves both, so both follow one protocol.
+"""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+
+from diffdistill import config
+from diffdistill.classify import training
+from diffdistill.data import images as image_files
+from diffdistill.data import selection
+from diffdistill.runtime import device as devices
+from diffdistill.runtime import files, program
+
+logger = logging.getLogger("diffdistill")
+
+
+def stage(job: program.Job) -> None:
+    devices.use_threads(job.threads)
+    device, started = devices.best_device(), time.perf_counter()
+    block = config.read(config.Protocol, job.config["protocol"])
+    protocol = training.Protocol(**block.model_dump())
+    seed, train_set = job.config["seed"], job.config["train_set"]
+    train_file, test_file = job.input("train"), job.input("test")
+    train, test = image_files.load(train_file), image_files.load(test_file)
+    image_files.require_same_classes(train_file, train, test_file, test)
+    kept = selection.every(train.labels)
+    if train_set == "real-random":
+        as_many = len(image_files.load(job.input("distilled")).labels)
+        if as_many < len(kept):
+            kept = selection.at_random(train.labels, as_many, seed)
+        else:
+            logger.info("the distilled set has %d images, the real one %d: all are taken", as_many, len(kept))
+    images, labels = train.images[kept], train.labels[kept]
+    statistics = training.statistics(protocol, images)
+    classifier = training.fit(
+        images, labels, num_classes=len(train.classes), protocol=protocol,
+        statistics=statistics, seed=seed, device=device, progress=f"{train_set}, seed {seed}",
+    )  # fmt: skip
+    row = {
+        "dataset": job.config["dataset"],
+        "train_set": train_set,
+        "images": len(images),
+        "seed": seed,
+        "accuracy": training.accuracy(classifier, test.images, test.labels),
+        "epochs": round(training.epochs(protocol, len(images)), 2),
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    logger.info("%s, seed %d: accuracy %.4f on %d test images", train_set, seed, row["accuracy"], len(test.labels))
+    row |= {"protocol": json.dumps(job.config["protocol"], sort_keys=True), "normalised_by": str(statistics)}
+    files.write_json(job.output("accuracy"), row)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return program.run(stage, argv, __doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Reads the chosen weights; writes as many labelled images as fit into the budget, and the budget's account.
+
+The clock starts before torch or the weights are loaded and stops when the last image is on disk.
+"""
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+
+from diffdistill import config
+from diffdistill.runtime import program
+from diffdistill.runtime.budget import Budget
+
+logger = logging.getLogger("diffdistill")
+
+
+def stage(job: program.Job) -> None:
+    block = config.read(config.Sample, job.config)
+    budget = Budget(block.budget_seconds or float("inf"))
+    with budget.phase("import"):
+        from torch import Tensor
+        from tqdm import tqdm
+
+        from diffdistill.data import images as image_files
+        from diffdistill.diffusion import sampling, weights
+        from diffdistill.errors import UserError
+        from diffdistill.runtime import device as devices
+        from diffdistill.runtime import files
+
+    devices.use_threads(job.threads)
+    device, solver = devices.best_device(), block.solver.model_dump()
+    with budget.phase("load"):
+        network, shape, made = weights.load(job.input("weights"), device)
+
+    def draw(first: int, count: int) -> tuple[Tensor, Tensor]:
+        return sampling.draw(network, shape, solver, seed=block.seed, first=first, count=count, device=device)
+
+    metadata = {
+        "classes": made["classes"],
+        "source_checksum": made["source_checksum"],
+        "made_by": f"diffdistill sample, step {made['step']}, seed {block.seed}, {json.dumps(solver, sort_keys=True)}",
+    }
+    with budget.phase("warm up"):  # the first call pays for allocation and choice of kernels; its image is drawn again
+        before = budget.used
+        draw(0, 1)
+        seconds_per_image = least_seconds = budget.used - before
+    reserve_seconds = 0.1 + 0.002 * (block.budget_seconds or 0)  # closing the file, and leaving
+    image_shape = (shape.in_chans, shape.img_size, shape.img_size)
+    drawn, batch_size = 0, 1
+    with (
+        image_files.Writer(job.output("samples"), image_shape, metadata) as writer,
+        tqdm(total=block.images, desc="sample", unit="image", disable=None) as bar,
+    ):
+        while drawn != block.images:
+            # doubling finds what an image costs without ever risking more than was seen to fit
+            batch_size = min(2 * batch_size, block.batch_size)
+            left = batch_size if block.images is None else min(batch_size, block.images - drawn)
+            if block.budget_seconds:
+                left = budget.fitting(left, seconds_per_image, least_seconds, reserve_seconds)
+            if not left:
+                break
+            with budget.phase("draw"):
+                before = budget.used
+                images, labels = draw(drawn, left)
+                spent = budget.used - before
+            with budget.phase("write"):
+                writer.append(images, labels)
+            drawn += left
+            bar.update(left)
+            seconds_per_image, least_seconds = spent / left, min(spent, least_seconds)
+        if not drawn:
+            raise UserError(
+                f"sample.budget_seconds: {block.budget_seconds} s do not suffice for a single image, "
+                f"{budget.used:.1f} s went into loading and warming up; give a longer budget"
+            )
+        with budget.phase("write"):
+            writer.finish()
+    used = budget.used
+    if block.budget_seconds and used > block.budget_seconds:
+        job.output("samples").unlink()
+        raise UserError(
+            f"sample.budget_seconds: {used:.2f} s were used of {block.budget_seconds} s, the set is deleted; "
+            "run again when the machine is less busy, or give a longer budget"
+        )
+    account = {
+        "images": drawn,
+        "images_per_second": round(drawn / used, 2),
+        "budget_seconds": block.budget_seconds,
+        "used_seconds": round(used, 3),
+        "seconds": budget.account(),
+        "evaluations_per_image": solver["steps"],
+        "batch_size": block.batch_size,
+        "solver": solver,
+        "machine": devices.describe(device),
+        "seed": block.seed,
+        "step": int(made["step"]),
+        "classes": shape.num_classes,
+    }
+    logger.info("%d images in %.2f s, %.1f a second", drawn, used, drawn / used)
+    files.write_json(job.output("account"), account)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    return program.run(stage, argv, __doc__)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

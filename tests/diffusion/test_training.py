@@ -1,0 +1,105 @@
+"""A training that is stopped, saved or cut into slices equals one that is not, bit for bit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from diffdistill.diffusion import training
+from diffdistill.diffusion.uvit import UViT
+from diffdistill.errors import UserError
+
+RECIPE = training.Recipe(
+    iterations=20, batch_size=8, learning_rate=1e-3, warmup_iterations=4, decay="linear", weight_decay=0.03,
+    betas=(0.99, 0.999), ema_decay=0.999, flip=True, seed=5, log_every=5, snapshot_every=5,
+)  # fmt: skip
+IMAGES = torch.linspace(-1, 1, 30 * 64).reshape(30, 1, 8, 8)
+LABELS = torch.arange(30) % 3
+
+
+def fresh(recipe: training.Recipe = RECIPE) -> training.State:
+    network = training.initialise(lambda: UViT(8, 4, 1, 16, 2, 2, num_classes=3), recipe.seed)
+    return training.State.start(network, recipe)
+
+
+def tensors(state: training.State, path: Path) -> dict[str, torch.Tensor]:
+    state.save(path, {})
+    return {name: value for name, value in training.files.load_tensors(path)[0].items() if name[:4] not in ("hist", "snap")}
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_two_slices_equal_one_long_run(tmp_path: Path) -> None:
+    whole = fresh()
+    training.train(whole, IMAGES, LABELS, RECIPE, until=20)
+    first = fresh()
+    training.train(first, IMAGES, LABELS, RECIPE, until=10)
+    first.save(tmp_path / "10.safetensors", {})
+    second = fresh(replace(RECIPE))
+    second.load(tmp_path / "10.safetensors", same_slice=False)
+    assert second.iteration == 10 and not second.snapshots
+    training.train(second, IMAGES, LABELS, RECIPE, until=20)
+    groups = tensors(whole, tmp_path / "a.safetensors")
+    assert {name.split(".")[0] for name in groups} == {"network", "average", "first_moment", "second_moment"}
+    assert equal(groups, tensors(second, tmp_path / "b.safetensors"))
+    assert set(second.snapshots) == {15, 20}
+    assert all(torch.equal(whole.snapshots[20][name], value) for name, value in second.snapshots[20].items())
+
+
+@pytest.mark.parametrize("every", [1, 7])
+def test_saving_at_another_rhythm_changes_nothing(tmp_path: Path, every: int) -> None:
+    def save(state: training.State) -> None:
+        if state.iteration % every == 0:
+            state.save(tmp_path / "progress.safetensors", {})
+
+    plain, saved = fresh(), fresh()
+    training.train(plain, IMAGES, LABELS, RECIPE, until=20)
+    training.train(saved, IMAGES, LABELS, RECIPE, until=20, after_iteration=save)
+    assert equal(tensors(plain, tmp_path / "a.safetensors"), tensors(saved, tmp_path / "b.safetensors"))
+
+
+def test_saved_progress_keeps_snapshots_and_history(tmp_path: Path) -> None:
+    state = fresh()
+    training.train(state, IMAGES, LABELS, RECIPE, until=12)
+    state.save(tmp_path / "12.progress.safetensors", {})
+    again = fresh()
+    again.load(tmp_path / "12.progress.safetensors", same_slice=True)
+    assert set(again.snapshots) == {5, 10} and [row[0] for row in again.history] == [5, 10]
+    assert again.history == state.history
+
+
+def test_every_epoch_covers_every_image_once_in_an_order_of_its_own() -> None:
+    batches = torch.cat([training.batch_indices(103, 8, iteration, seed=1) for iteration in range(103)])
+    epochs = batches.reshape(8, 103)
+    assert all(torch.equal(epoch.sort().values, torch.arange(103)) for epoch in epochs)
+    assert not torch.equal(epochs[0], epochs[1])
+    assert sorted(training.batch_indices(3, 8, 0, seed=1)[:6].tolist()) == [0, 0, 1, 1, 2, 2]
+
+
+def test_the_learning_rate_is_a_function_of_the_iteration() -> None:
+    rates = [training.learning_rate_at(k, RECIPE) for k in range(20)]
+    assert rates[:4] == pytest.approx([0.25e-3, 0.5e-3, 0.75e-3, 1e-3])
+    assert rates[4:] == pytest.approx([1e-3 * (1 - (k - 4) / 16) for k in range(4, 20)])
+    assert training.learning_rate_at(12, replace(RECIPE, decay="cosine")) == pytest.approx(0.5e-3)
+    assert training.learning_rate_at(19, replace(RECIPE, decay="none")) == 1e-3
+
+
+def test_a_loss_that_is_not_finite_stops_before_weights_are_touched() -> None:
+    state = fresh()
+    training.train(state, IMAGES, LABELS, RECIPE, until=3)
+    before = {name: value.clone() for name, value in state.average.items()}
+    broken = IMAGES.clone()
+    broken[:] = float("nan")
+    with pytest.raises(UserError, match="iteration 3 is nan"):
+        training.train(state, broken, LABELS, RECIPE, until=4)
+    assert state.iteration == 3 and equal(before, state.average)
+
+
+def test_a_state_of_another_network_is_refused(tmp_path: Path) -> None:
+    fresh().save(tmp_path / "0.safetensors", {})
+    network = UViT(8, 4, 1, 16, 2, 2, num_classes=4)
+    with pytest.raises(UserError, match=r"0\.safetensors: not a training state of this network"):
+        training.State.start(network, RECIPE).load(tmp_path / "0.safetensors", same_slice=True)

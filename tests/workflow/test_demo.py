@@ -1,0 +1,125 @@
+"""Real snakemake runs of a tiny experiment: what appears, what reruns, what is refused."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from tests.workflow.conftest import snakemake
+
+from diffdistill.data import images as image_files
+
+pytestmark = pytest.mark.slow
+
+
+def planned(run: subprocess.CompletedProcess[str]) -> set[str]:
+    """The rules that a dry run would run."""
+    assert run.returncode == 0, run.stdout + run.stderr
+    return set(re.findall(r"^(?:local)?rule (\w+):", run.stdout + run.stderr, flags=re.MULTILINE))
+
+
+def test_everything_promised_appears(finished: Path) -> None:
+    results = finished / "results"
+    for name in ("report.html", "summary.txt", "tables/accuracy.md", "tables/models.tex", "figures/fid_curve.pdf"):
+        assert (results / name).stat().st_size > 0
+    accuracy = pd.read_csv(results / "digits/accuracy.csv")
+    assert list(accuracy.columns) == ["dataset", "train_set", "images", "seed", "accuracy", "epochs", "seconds"]
+    assert list(accuracy.seed) == [0, 1, 2] and accuracy.accuracy.between(0, 1).all()
+    baselines = pd.read_csv(results / "digits/baselines.csv")
+    assert sorted(set(baselines.train_set)) == ["real", "real-random"] and len(baselines) == 6
+    fid = pd.read_csv(results / "digits/fid.csv")
+    assert list(fid.step) == [10, 20, 30, 40]
+    chosen = json.loads((results / "digits/chosen.json").read_text())
+    assert chosen["step"] == fid.step[fid.fid.idxmin()]
+    assert list(pd.read_csv(results / "digits/loss.csv").iteration) == list(range(5, 41, 5))
+
+
+def test_the_budget_is_kept_and_the_set_is_balanced(finished: Path) -> None:
+    account = json.loads((finished / "results/digits/samples.json").read_text())
+    assert account["used_seconds"] <= account["budget_seconds"]
+    assert sum(account["seconds"].values()) == pytest.approx(account["used_seconds"], abs=0.1)
+    samples = image_files.load(finished / "results/digits/samples.safetensors")
+    assert len(samples.labels) == account["images"]
+    assert torch.equal(samples.labels, torch.arange(account["images"]) % 10)
+
+
+def test_a_finished_demo_has_nothing_to_do(finished: Path) -> None:
+    assert planned(snakemake(finished, "-n", "demo")) == set()
+
+
+@pytest.mark.parametrize(
+    ("change", "reruns", "stays"),
+    [
+        ("{fid: {images: 70}}", {"fid", "choose", "sample", "evaluate"}, {"prepare", "train", "weights", "history"}),
+        (
+            "{evaluate: {protocol: {learning_rate: 0.04}}}",
+            {"evaluate", "baseline", "accuracy", "report"},
+            {"prepare", "train", "weights", "fid_reference", "fid", "choose", "sample", "selection"},
+        ),
+        ("{train: {learning_rate: 0.002}}", {"train", "weights", "fid", "sample"}, {"prepare", "fid_reference"}),
+    ],
+)
+def test_a_changed_value_reruns_what_follows_and_nothing_before(
+    finished: Path, change: str, reruns: set[str], stays: set[str]
+) -> None:
+    rules = planned(snakemake(finished, "-n", "demo", "--config", f"datasets={{digits: {change}}}"))
+    assert rules >= reruns
+    assert not rules & stays
+
+
+def test_only_evaluate_and_baseline_read_the_test_split(finished: Path) -> None:
+    run = snakemake(finished, "-n", "--forceall", "demo")
+    assert run.returncode == 0
+    blocks = re.split(r"\n(?=(?:local)?rule \w+:)", run.stdout + run.stderr)
+    readers = {
+        match.group(1)
+        for block in blocks
+        if (match := re.match(r"(?:local)?rule (\w+):", block))
+        and re.search(r"^\s+input:.*test\.safetensors", block, flags=re.MULTILINE)
+    }
+    assert readers == {"evaluate", "baseline"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["demo", "--config", "datasets={digits: {train: {itterations: 5}}}"], ["itterations", "'iterations'"]),
+        (["demo", "--config", "datasets={digits: {train: {iterations: soon}}}"], ["train.iterations", "soon"]),
+        (["results/digitss/accuracy.csv"], ["digitss", "digits"]),
+        (["demo", "--config", "targets=[mnist]"], ["mnist", "digits"]),
+        (["results/digits/train/33.safetensors"], ["33", "slices end at"]),
+    ],
+)
+def test_mistakes_show_in_the_dry_run(project: Path, arguments: list[str], parts: list[str]) -> None:
+    run = snakemake(project, "-n", *arguments)
+    assert run.returncode != 0
+    for part in parts:
+        assert part in run.stdout + run.stderr
+    assert not (project / "results").exists() and not (project / "data").exists()
+
+
+def test_the_dry_run_imports_no_torch(project: Path) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "snakemake", "-n", "demo", "--configfile", "tiny.yaml"]
+    run = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert run.returncode == 0 and "diffdistill.config" in run.stderr
+    assert not re.search(r"\|\s+torch$", run.stderr, flags=re.MULTILINE)
+
+
+def test_other_class_names_than_the_test_set_are_refused(finished: Path, project: Path) -> None:
+    shutil.copytree(finished / "data", project / "data")
+    samples = image_files.load(finished / "results/digits/distilled.safetensors")
+    renamed = {**samples.metadata, "classes": json.dumps(samples.classes[::-1])}
+    image_files.save(project / "renamed.safetensors", samples.images, samples.labels, renamed)
+    protocol = '{"steps": 2, "width": 8}'
+    settings = f'{{"dataset": "digits", "train_set": "distilled", "seed": 0, "protocol": {protocol}}}'
+    command = [sys.executable, "-m", "diffdistill.stages.evaluate", "--config", settings]
+    command += ["--in", "train=renamed.safetensors", "test=data/digits/test.safetensors", "--out", "accuracy=out.json"]
+    run = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    assert run.returncode == 2 and "Traceback" not in run.stderr
+    assert "renamed.safetensors" in run.stderr and "class" in run.stderr
+    assert not (project / "out.json").exists()

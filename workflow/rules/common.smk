@@ -1,0 +1,112 @@
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from diffdistill import config as experiments
+from diffdistill.errors import UserError
+
+try:
+    CONFIG = experiments.parse(config)
+except UserError as error:
+    raise WorkflowError(str(error))
+
+# the interpreter that runs snakemake, unless every rule brings an environment of its own
+USES_CONDA = bool(workflow.deployment_settings.deployment_method)
+STAGE = f"{'python' if USES_CONDA else sys.executable} -m diffdistill.stages"
+
+
+wildcard_constraints:
+    dataset=r"(?!(tables|figures)/)[A-Za-z0-9][A-Za-z0-9_.-]*",
+    split="train|validation|test",
+    step=r"\d+",
+    seed=r"\d+",
+    train_set="real|real-random",
+
+
+def experiment(wildcards):
+    """The experiment of a results folder."""
+    try:
+        return CONFIG.experiment(wildcards.dataset)
+    except UserError as error:
+        raise WorkflowError(str(error))
+
+
+def source_of(wildcards):
+    """The source of a data folder, which several experiments may share."""
+    for name, candidate in CONFIG.experiments.items():
+        if (candidate.dataset or name) == wildcards.dataset:
+            return candidate.source
+    known = sorted({candidate.dataset or name for name, candidate in CONFIG.experiments.items()})
+    raise WorkflowError(f"no data set '{wildcards.dataset}' in config.yaml; known: {', '.join(known)}")
+
+
+def split(name):
+    """An input function: the named split of the data set that an experiment reads."""
+    return lambda wildcards: f"data/{experiment(wildcards).dataset or wildcards.dataset}/{name}.safetensors"
+
+
+def slice_before(wildcards):
+    """The end of the slice before, as a list that is empty for the first slice."""
+    try:
+        before = experiment(wildcards).slice_before(int(wildcards.step))
+    except UserError as error:
+        raise WorkflowError(f"results/{wildcards.dataset}/train/{wildcards.step}.safetensors: {error}")
+    return [] if before is None else [f"results/{wildcards.dataset}/train/{before}.safetensors"]
+
+
+def at_steps(pattern, steps):
+    """An input function: the pattern at the experiment's `slice_ends` or `fid_steps`."""
+    return lambda wildcards: [
+        pattern.format(dataset=wildcards.dataset, step=step) for step in getattr(experiment(wildcards), steps)()
+    ]
+
+
+def at_seeds(pattern):
+    """An input function: the pattern at each seed of the experiment's evaluation."""
+    return lambda wildcards: [
+        pattern.format(dataset=wildcards.dataset, seed=seed) for seed in experiment(wildcards).evaluate.seeds
+    ]
+
+
+def named(name, paths):
+    """name=path for each path, as a stage reads them."""
+    return [f"{name}={path}" for path in paths]
+
+
+def all_named(files):
+    """name=path for every named input or output file of a rule."""
+    return [pair for name, paths in files.items() for pair in named(name, [paths] if isinstance(paths, str) else paths)]
+
+
+TABLE_NAMES = ("models", "generators", "leaderboard", "accuracy")
+
+
+def figure_names():
+    """The figures of the report, one of samples per experiment."""
+    return ["fid_curve", "loss_curve", "accuracy", "leaderboard", *(f"samples_{name}" for name in CONFIG.targets)]
+
+
+def table_file(name):
+    """models_csv -> results/tables/models.csv"""
+    table, ending = name.rsplit("_", 1)
+    return f"results/tables/{table}.{ending}"
+
+
+def figure_file(name):
+    """fid_curve_png -> results/figures/fid_curve.png"""
+    figure, ending = name.rsplit("_", 1)
+    return f"results/figures/{figure}.{ending}"
+
+
+def marked_figure(name):
+    """A figure's file with its caption for `snakemake --report`."""
+    figure = name.rsplit("_", 1)[0]
+    caption = "samples" if figure.startswith("samples_") else figure
+    return report(figure_file(name), caption=f"../report/{caption}.rst", category="Figures")
+
+
+def experiments_summary():
+    """What tables, figures and the report say of each target, as JSON."""
+    return experiments.summary(CONFIG)

@@ -1,0 +1,89 @@
+TARGETS = list(CONFIG.targets)
+TABLES = [f"{table}_{ending}" for table in TABLE_NAMES for ending in ("csv", "md", "tex")]
+FIGURES = [f"{figure}_{ending}" for figure in figure_names() for ending in ("pdf", "png")]
+RESULTS = {
+    "accuracy": expand("results/{dataset}/accuracy.csv", dataset=TARGETS),
+    "baselines": expand("results/{dataset}/baselines.csv", dataset=TARGETS),
+    "fid": expand("results/{dataset}/fid.csv", dataset=TARGETS),
+    "budget": expand("results/{dataset}/samples.json", dataset=TARGETS),
+    "loss": expand("results/{dataset}/loss.csv", dataset=TARGETS),
+}
+
+
+rule tables:
+    input:
+        **RESULTS,
+        leaderboard="resources/leaderboard.csv",
+    output:
+        **{name: table_file(name) for name in TABLES},
+    log:
+        "logs/tables.log",
+    benchmark:
+        "logs/tables.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        config=experiments_summary(),
+        inputs=lambda wildcards, input: all_named(input),
+        outputs=lambda wildcards, output: all_named(output),
+    shell:
+        "exec {STAGE}.tables --config {params.config:q} --threads {threads} --log {log:q}"
+        " --in {params.inputs:q} --out {params.outputs:q}"
+
+
+rule figures:
+    input:
+        **RESULTS,
+        leaderboard="resources/leaderboard.csv",
+        samples=expand("results/{dataset}/samples.safetensors", dataset=TARGETS),
+        real=[f"data/{CONFIG.experiment(name).dataset or name}/train.safetensors" for name in TARGETS],
+    output:
+        **{name: figure_file(name) for name in FIGURES if name.endswith("_pdf")},
+        **{name: marked_figure(name) for name in FIGURES if name.endswith("_png")},
+    log:
+        "logs/figures.log",
+    benchmark:
+        "logs/figures.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        config=experiments_summary(),
+        inputs=lambda wildcards, input: all_named(input),
+        outputs=lambda wildcards, output: all_named(output),
+    shell:
+        "exec {STAGE}.figures --config {params.config:q} --threads {threads} --log {log:q}"
+        " --in {params.inputs:q} --out {params.outputs:q}"
+
+
+rule report:
+    input:
+        **RESULTS,
+        **{name: table_file(name) for name in TABLES if name.endswith("_csv")},
+        **{name: figure_file(name) for name in FIGURES if name.endswith("_png")},
+    output:
+        page=report("results/report.html", caption="../report/report.rst", category="Report"),
+        summary="results/summary.txt",
+    log:
+        "logs/report.log",
+    benchmark:
+        "logs/report.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        config=experiments_summary(),
+        inputs=lambda wildcards, input: all_named(input),
+    shell:
+        "exec {STAGE}.report --config {params.config:q} --threads {threads} --log {log:q}"
+        " --in {params.inputs:q} --out page={output.page:q} summary={output.summary:q}"

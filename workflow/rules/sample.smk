@@ -1,0 +1,44 @@
+rule sample:
+    input:
+        weights="results/{dataset}/chosen.safetensors",
+    output:
+        samples="results/{dataset}/samples.safetensors",
+        account="results/{dataset}/samples.json",
+    log:
+        "logs/{dataset}/sample.log",
+    benchmark:
+        "logs/{dataset}/sample.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: workflow.cores or 8  # the budget counts seconds: nothing else may run beside it
+    resources:
+        mem_mb=16000,
+        runtime=60,
+    params:
+        config=lambda wildcards: experiments.as_json(experiment(wildcards).sample),
+    shell:
+        "exec {STAGE}.sample --config {params.config:q} --threads {threads} --log {log:q}"
+        " --in weights={input.weights:q}"
+        " --out samples={output.samples:q} account={output.account:q}"
+
+
+rule selection:
+    input:
+        samples="results/{dataset}/samples.safetensors",
+    output:
+        distilled="results/{dataset}/distilled.safetensors",
+    log:
+        "logs/{dataset}/selection.log",
+    benchmark:
+        "logs/{dataset}/selection.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        config=lambda wildcards: experiments.as_json(experiment(wildcards).select),
+    shell:
+        "exec {STAGE}.selection --config {params.config:q} --threads {threads} --log {log:q}"
+        " --in samples={input.samples:q} --out distilled={output.distilled:q}"

@@ -1,0 +1,72 @@
+rule train:
+    input:
+        train=split("train"),
+        before=slice_before,
+    output:
+        state="results/{dataset}/train/{step}.safetensors",
+    log:
+        "logs/{dataset}/train/{step}.log",
+    benchmark:
+        "logs/{dataset}/train/{step}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        mem_mb=16000,
+        runtime=720,
+    params:
+        config=lambda wildcards: experiments.as_json(
+            model=experiment(wildcards).model,
+            train=experiment(wildcards).train,
+            every=experiment(wildcards).fid.every,
+            until=int(wildcards.step),
+        ),
+        before=lambda wildcards, input: named("before", input.before),
+    shell:
+        "exec {STAGE}.train --config {params.config:q} --threads {threads} --log {log:q}"
+        " --in train={input.train:q} {params.before:q} --out state={output.state:q}"
+
+
+rule weights:
+    input:
+        state=lambda wildcards: (
+            f"results/{wildcards.dataset}/train/{experiment(wildcards).slice_of(int(wildcards.step))}.safetensors"
+        ),
+    output:
+        weights="results/{dataset}/weights/{step}.safetensors",
+    log:
+        "logs/{dataset}/weights/{step}.log",
+    benchmark:
+        "logs/{dataset}/weights/{step}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        config=lambda wildcards: experiments.as_json(step=int(wildcards.step)),
+    shell:
+        "exec {STAGE}.weights --config {params.config:q} --threads {threads} --log {log:q}"
+        " --in state={input.state:q} --out weights={output.weights:q}"
+
+
+rule history:
+    input:
+        states=at_steps("results/{dataset}/train/{step}.safetensors", "slice_ends"),
+    output:
+        table="results/{dataset}/loss.csv",
+    log:
+        "logs/{dataset}/history.log",
+    benchmark:
+        "logs/{dataset}/history.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        states=lambda wildcards, input: named("states", input.states),
+    shell:
+        "exec {STAGE}.history --threads {threads} --log {log:q}" " --in {params.states:q} --out table={output.table:q}"
