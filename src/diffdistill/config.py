@@ -57,12 +57,7 @@ class Block(BaseModel):
 class Source(Block):
     """Where the images come from, and how validation and test are cut where none are published."""
 
-    kind: Literal["digits", "cifar100", "tinyimagenet", "folder", "idx"]
-    path: str | None = None
-    urls: tuple[str, ...] = ()
-    checksum: Annotated[str, Field(pattern=r"^(md5|sha256):[0-9a-f]+$")] | None = None
-    size: Positive | None = None
-    """Side in pixels that a folder's pictures are cropped and scaled to; null: all must have one size."""
+    kind: Literal["digits"]
     validation_per_class: Positive
     test_per_class: Positive | None = None
     """Cut from the images where the source publishes no test split."""

@@ -1,6 +1,4 @@
 rule prepare:
-    input:
-        lambda wildcards: source_of(wildcards).path or [],
     output:
         train="data/{dataset}/train.safetensors",
         validation="data/{dataset}/validation.safetensors",

@@ -39,9 +39,7 @@ def draw(
             # a stream of its own per image and step: an ancestral sample is as repeatable as an ODE's
             return image_noise(seed * 100_003 + step + 1, first, count, tuple(noise.shape[1:])).to(device)
 
-        x = solvers.ancestral(
-            predict, noise, schedule, steps=solver["steps"], t_end=solver["t_end"], generator_or_noise=fresh
-        )
+        x = solvers.ancestral(predict, noise, schedule, steps=solver["steps"], t_end=solver["t_end"], fresh=fresh)
     else:
         x = solvers.solve(predict, noise, schedule, **solver)
     return image_files.to_bytes(x.float().cpu()), labels

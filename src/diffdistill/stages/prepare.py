@@ -1,4 +1,4 @@
-"""Reads an archive, a folder or a bundled set; writes train, validation and test splits of uint8 images and labels.
+"""Reads the bundled digits; writes train, validation and test splits of uint8 images and labels.
 
 Validation is cut from the published training images before anything else happens; where no test split is published,
 test is cut from them first.
@@ -8,8 +8,6 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-
-import numpy as np
 
 from diffdistill import config
 from diffdistill.data import images as image_files
@@ -22,9 +20,9 @@ logger = logging.getLogger("diffdistill")
 
 def stage(job: program.Job) -> None:
     block = config.read(config.Source, job.config)
-    raw = sources.read(block.kind, path=job.inputs.get("source", [None])[0], checksum=block.checksum, size=block.size)
+    raw = sources.digits()
     images, labels = raw.train_images, raw.train_labels
-    parts: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    parts: dict[str, tuple[sources.Array, sources.Array]] = {}
     if raw.test_images is not None and raw.test_labels is not None:
         parts["test"] = (raw.test_images, raw.test_labels)
     elif block.test_per_class is None:

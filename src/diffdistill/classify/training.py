@@ -1,0 +1,181 @@
+"""Training a ConvNet on a set of labelled images, and testing it, by one protocol for generated and real images."""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm import tqdm
+
+from diffdistill.classify.augment import augment
+from diffdistill.classify.convnet import ConvNet
+from diffdistill.errors import UserError
+from diffdistill.runtime import files
+from diffdistill.runtime.seeds import derive_seed, generator
+
+Statistics = tuple[list[float], list[float]]
+"""Mean and standard deviation of each channel of images in 0..1."""
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The config's protocol block says what each value means."""
+
+    epochs: int | None
+    steps: int | None
+    batch_size: int
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    schedule: str
+    augment: str
+    augment_mode: str
+    width: int
+    depth: int
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
+
+
+class Classifier(nn.Module):
+    """A ConvNet with its normalisation inside: takes uint8 images (B, C, H, W), grey ones widened to three channels."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: ConvNet, statistics: Statistics, shape: dict[str, int]) -> None:
+        super().__init__()
+        self.network, self.shape = network, shape
+        for name, values in zip(("mean", "std"), statistics, strict=True):
+            self.register_buffer(name, torch.tensor(values).reshape(-1, 1, 1))
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """uint8 (B, C, H, W) -> float32 (B, 3, H, W) of mean 0 and spread 1 per channel."""
+        x = (images.float() / 255 - self.mean) / self.std
+        return x.expand(-1, 3, -1, -1)
+
+    def features(self, images: Tensor) -> Tensor:
+        """uint8 (B, C, H, W) -> the penultimate layer (B, F)."""
+        return self.network.embed(self.normalise(images))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 (B, C, H, W) -> logits (B, K)."""
+        return self.network(self.normalise(images))  # type: ignore[no-any-return]
+
+    def to_file(self, path: Path, classes: list[str]) -> None:
+        metadata = {"classes": json.dumps(classes), "shape": json.dumps(self.shape)}
+        files.save_tensors(path, self.state_dict(), metadata)
+
+    @classmethod
+    def from_file(cls, path: Path) -> "Classifier":
+        """In evaluation mode. Raises UserError if the file does not hold one."""
+        tensors, metadata = files.load_tensors(path)
+        try:
+            shape = json.loads(metadata["shape"])
+            classifier = cls(ConvNet(**shape), (tensors["mean"].flatten().tolist(), tensors["std"].flatten().tolist()), shape)
+            classifier.load_state_dict(tensors, strict=True)
+        except (KeyError, RuntimeError) as error:
+            raise UserError(f"{path}: not a classifier of this workflow ({error}); make it again") from error
+        return classifier.eval()
+
+
+def statistics(protocol: Protocol, images: Tensor) -> Statistics:
+    """The protocol's constants, or else mean and spread of these images uint8 (N, C, H, W), per channel, in 0..1."""
+    if protocol.mean is not None and protocol.std is not None:
+        return list(protocol.mean), list(protocol.std)
+    counts = [torch.bincount(images[:, c].flatten().int(), minlength=256).double() for c in range(images.shape[1])]
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    means = [float((count * levels).sum() / count.sum()) for count in counts]
+    variances = [
+        float((count * (levels - mean) ** 2).sum() / count.sum()) for count, mean in zip(counts, means, strict=True)
+    ]
+    return means, [max(variance, 1e-12) ** 0.5 for variance in variances]
+
+
+def total_steps(protocol: Protocol, images: int) -> int:
+    """Optimisation steps of the whole training; the last, smaller batch of an epoch counts."""
+    return protocol.steps or (protocol.epochs or 0) * math.ceil(images / protocol.batch_size)
+
+
+def epochs(protocol: Protocol, images: int) -> float:
+    """How often every image is seen."""
+    return total_steps(protocol, images) / math.ceil(images / protocol.batch_size)
+
+
+def drop_step(protocol: Protocol, images: int) -> int:
+    """schedule `step`: the first step of epoch index E // 2 + 1, where the rate falls and a new optimiser starts."""
+    batches = math.ceil(images / protocol.batch_size)
+    return (math.ceil(epochs(protocol, images)) // 2 + 1) * batches
+
+
+def learning_rate_at(step: int, protocol: Protocol, images: int) -> float:
+    """`step`: tenfold lower from drop_step on. `onecycle`: up for 30 % of the steps, then a half cosine to 0."""
+    if protocol.schedule == "step":
+        return protocol.learning_rate * (0.1 if step >= drop_step(protocol, images) else 1.0)
+    done = (step + 1) / total_steps(protocol, images)
+    if done < 0.3:
+        return protocol.learning_rate * done / 0.3
+    return protocol.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - 0.3) / 0.7))
+
+
+def fit(
+    images: Tensor,
+    labels: Tensor,
+    *,
+    num_classes: int,
+    protocol: Protocol,
+    statistics: Statistics,
+    seed: int,
+    device: torch.device,
+    progress: str,
+) -> Classifier:
+    """Train on images uint8 (N, C, H, W) with labels int64 (N,); the last step's network, in evaluation mode.
+
+    First weights, order and augmentation follow from the seed. Raises UserError if the loss is not finite.
+    """
+    shape = {"num_classes": num_classes, "img_size": images.shape[-1], "width": protocol.width, "depth": protocol.depth}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed("convnet", seed))
+        classifier = Classifier(ConvNet(**shape), statistics, shape)
+    classifier = classifier.to(device, memory_format=torch.channels_last)
+    images, labels = images.to(device), labels.to(device)
+
+    def optimiser() -> torch.optim.SGD:
+        return torch.optim.SGD(
+            classifier.parameters(), protocol.learning_rate, protocol.momentum, weight_decay=protocol.weight_decay
+        )
+
+    sgd, count = optimiser(), len(images)
+    batches = math.ceil(count / protocol.batch_size)
+    order = torch.empty(0, dtype=torch.int64)
+    for step in tqdm(range(total_steps(protocol, count)), desc=progress, unit="step", disable=None):
+        epoch, batch = divmod(step, batches)
+        if batch == 0:
+            order = torch.randperm(count, generator=generator("order", seed, epoch)).to(device)
+        if protocol.schedule == "step" and step == drop_step(protocol, count):
+            sgd = optimiser()  # the challenge starts a new one here: momentum is lost
+        chosen = order[batch * protocol.batch_size : (batch + 1) * protocol.batch_size]
+        x = classifier.normalise(images[chosen])
+        x = augment(x, protocol.augment, generator("augment", seed, step), mode=protocol.augment_mode)
+        loss = F.cross_entropy(classifier.network(x), labels[chosen])
+        if not torch.isfinite(loss):
+            raise UserError(f"{progress}: the loss of step {step} is {loss.item()}; lower protocol.learning_rate")
+        for group in sgd.param_groups:
+            group["lr"] = learning_rate_at(step, protocol, count)
+        sgd.zero_grad(set_to_none=True)
+        loss.backward()
+        sgd.step()
+    return classifier.eval()
+
+
+@torch.inference_mode()
+def accuracy(classifier: Classifier, images: Tensor, labels: Tensor, batch_size: int = 500) -> float:
+    """Share of images uint8 (N, C, H, W) whose label int64 (N,) has the highest logit, 0..1."""
+    device = next(classifier.parameters()).device
+    right = 0
+    for first in range(0, len(images), batch_size):
+        found = classifier(images[first : first + batch_size].to(device)).argmax(1).cpu()
+        right += int((found == labels[first : first + batch_size]).sum())
+    return right / len(images)

@@ -1,0 +1,144 @@
+"""The one format of images inside the workflow: uint8 (N, C, H, W) with int64 labels and class names."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffdistill.errors import UserError
+from diffdistill.runtime import files
+
+HEADER_ROOM = 4096
+"""Bytes kept for the header's offsets and padding beyond the metadata."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """images: uint8 (N, C, H, W); labels: int64 (N,), indices into classes."""
+
+    images: Tensor
+    labels: Tensor
+    classes: list[str]
+    metadata: dict[str, str]
+
+
+def to_bytes(x: Tensor) -> Tensor:
+    """Float [-1, 1] to uint8 0..255, clamped then rounded (halves to even). Raises UserError on NaN."""
+    if torch.isnan(x).any():
+        raise UserError("an image holds NaN; the network's weights or the solver's settings are broken")
+    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def from_bytes(images: Tensor) -> Tensor:
+    """uint8 0..255 to float32 [-1, 1]; to_bytes gives the same bytes back."""
+    return images.float() / 127.5 - 1
+
+
+def _checked(
+    images: Tensor | np.ndarray[Any, Any], labels: Tensor | np.ndarray[Any, Any], metadata: Mapping[str, str]
+) -> tuple[Tensor, Tensor]:
+    # safetensors' NumPy writer dumps raw memory: anything strided would come back reshuffled
+    x = torch.from_numpy(np.ascontiguousarray(images)) if isinstance(images, np.ndarray) else images.contiguous()
+    y = torch.from_numpy(np.ascontiguousarray(labels)) if isinstance(labels, np.ndarray) else labels.contiguous()
+    if x.dtype != torch.uint8 or x.ndim != 4:
+        raise ValueError(f"images must be uint8 (N, C, H, W), found {x.dtype} {tuple(x.shape)}")
+    if y.dtype != torch.int64 or y.shape != x.shape[:1]:
+        raise ValueError(f"labels must be int64 ({len(x)},), found {y.dtype} {tuple(y.shape)}")
+    classes = json.loads(metadata["classes"])
+    if len(y) and not 0 <= int(y.min()) <= int(y.max()) < len(classes):
+        raise ValueError(f"labels {int(y.min())}..{int(y.max())} do not fit {len(classes)} classes")
+    return x, y
+
+
+def save(
+    path: Path,
+    images: Tensor | np.ndarray[Any, Any],
+    labels: Tensor | np.ndarray[Any, Any],
+    metadata: Mapping[str, str],
+) -> None:
+    """Write one set; metadata["classes"] is the JSON list of class names. Raises ValueError on another type or shape."""
+    x, y = _checked(images, labels, metadata)
+    files.save_tensors(path, {"images": x, "labels": y}, metadata)
+
+
+def load(path: Path) -> ImageSet:
+    """Raises UserError if the file is missing, broken, or holds no images."""
+    tensors, metadata = files.load_tensors(path)
+    try:
+        images, labels, classes = tensors["images"], tensors["labels"], json.loads(metadata["classes"])
+        _checked(images, labels, metadata)
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a set of labelled images ({error}); make it again") from error
+    return ImageSet(images, labels, classes, metadata)
+
+
+def require_same_classes(path_a: Path, set_a: ImageSet, path_b: Path, set_b: ImageSet) -> None:
+    """Raises UserError if two files do not have the same class names in the same order."""
+    if set_a.classes != set_b.classes:
+        differing = [pair for pair in zip(set_a.classes, set_b.classes, strict=False) if pair[0] != pair[1]]
+        found = f"'{differing[0][0]}' against '{differing[0][1]}'" if differing else "another number of classes"
+        raise UserError(f"{path_a} and {path_b} differ in class names or their order ({found}); make both from one source")
+
+
+class Writer:
+    """Streams images to disk as they come, so that memory does not grow with their number.
+
+    The file has safetensors' format: the header's room is kept at the beginning and filled at the end. It appears under
+    its name with finish(); leaving the block otherwise leaves nothing.
+    """
+
+    def __init__(self, path: Path, image_shape: tuple[int, ...], metadata: Mapping[str, str]) -> None:
+        self._path, self._shape, self._metadata = path, image_shape, dict(metadata)
+        self._room = (len(json.dumps(self._metadata)) + HEADER_ROOM) // 8 * 8
+        self._labels: list[Tensor] = []
+        self._context = files.replacing(path)
+
+    def __enter__(self) -> "Writer":
+        self._temporary = self._context.__enter__()
+        self._file = self._temporary.open("r+b")
+        self._file.seek(8 + self._room)
+        self._finished = False
+        return self
+
+    def append(self, images: Tensor, labels: Tensor) -> None:
+        """images: uint8 (B, C, H, W); labels: int64 (B,)."""
+        x, y = _checked(images, labels, self._metadata)
+        if tuple(x.shape[1:]) != self._shape:
+            raise ValueError(f"images of {self._shape} were announced, found {tuple(x.shape[1:])}")
+        self._file.write(x.numpy().tobytes())
+        self._labels.append(y)
+
+    def finish(self) -> None:
+        """Write labels and header, flush to disk, and move the file into place."""
+        labels = torch.cat(self._labels)
+        count, size = len(labels), len(labels) * int(np.prod(self._shape))
+        gap = -size % 8  # int64 labels are read in place by some loaders: keep them aligned
+        self._file.write(b"\0" * gap)
+        self._file.write(labels.numpy().tobytes())
+        header: dict[str, Any] = {
+            "__metadata__": self._metadata,
+            "images": {"dtype": "U8", "shape": [count, *self._shape], "data_offsets": [0, size]},
+            "labels": {"dtype": "I64", "shape": [count], "data_offsets": [size, size + 8 * count]},
+        }
+        if gap:
+            header["padding"] = {"dtype": "U8", "shape": [gap], "data_offsets": [size, size + gap]}
+            header["labels"]["data_offsets"] = [size + gap, size + gap + 8 * count]
+        self._file.seek(0)
+        self._file.write(self._room.to_bytes(8, "little") + json.dumps(header).encode().ljust(self._room))
+        self._file.close()
+        self._finished = True
+        self._context.__exit__(None, None, None)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if not self._finished:
+            self._file.close()
+            os.unlink(self._temporary)

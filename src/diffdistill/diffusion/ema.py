@@ -1,0 +1,16 @@
+"""The exponential average of the weights: a second set of tensors that nothing ever swaps into the network."""
+
+import torch
+from torch import Tensor, nn
+
+
+def decay_at(iteration: int, decay: float) -> float:
+    """Decay of iteration 0, 1, …: min(decay, (1 + k) / (10 + k)), so that a short run forgets its first weights."""
+    return min(decay, (1 + iteration) / (10 + iteration))
+
+
+@torch.no_grad()
+def update(average: dict[str, Tensor], network: nn.Module, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * weights, in place."""
+    for name, value in network.state_dict().items():
+        average[name].lerp_(value, 1 - decay)

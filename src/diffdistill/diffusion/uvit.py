@@ -1,0 +1,135 @@
+"""U-ViT: a vision transformer whose first and second half are joined by long skip connections.
+
+Bao et al. 2023, "All are Worth Words" (arXiv 2209.12152). State-dict keys are those of the published weights.
+"""
+
+import math
+
+import torch
+from timm.layers import Mlp, PatchEmbed, trunc_normal_
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+TIME_FACTOR = 999.0
+"""The published network was trained with times 0..999; ours are 0..1 outside of it."""
+
+
+def timestep_embedding(timesteps: Tensor, dim: int) -> Tensor:
+    """Cosines then sines of the time at dim/2 frequencies from 1 to 1/10000: (B,) -> (B, dim)."""
+    half = dim // 2
+    # float64 stays float64; half precision would lose the time
+    exact = torch.promote_types(timesteps.dtype, torch.float32)
+    frequencies = torch.exp(-math.log(10000) * torch.arange(half, dtype=exact, device=timesteps.device) / half)
+    angles = timesteps[:, None].to(exact) * frequencies  # (B, dim/2)
+    embedding = torch.cat([angles.cos(), angles.sin()], dim=1)
+    return F.pad(embedding, (0, dim % 2))
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over (B, L, D); one matrix makes query, key and value."""
+
+    def __init__(self, dim: int, num_heads: int, qkv_bias: bool) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        B, L, D = x.shape
+        query, key, value = (
+            self.qkv(x).reshape(B, L, 3, self.num_heads, D // self.num_heads).permute(2, 0, 3, 1, 4)
+        )  # each (B, heads, L, D / heads)
+        x = F.scaled_dot_product_attention(query, key, value)  # (B, heads, L, D / heads)
+        return self.proj(x.transpose(1, 2).reshape(B, L, D))  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """One transformer layer; in the second half it first merges the skip connection."""
+
+    def __init__(self, dim: int, num_heads: int, mlp_ratio: float, qkv_bias: bool, skip: bool) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = Attention(dim, num_heads, qkv_bias)
+        self.norm2 = nn.LayerNorm(dim)
+        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+        self.skip_linear = nn.Linear(2 * dim, dim) if skip else None
+
+    def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+        if self.skip_linear is not None:
+            assert skip is not None
+            x = self.skip_linear(torch.cat([x, skip], dim=-1))
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+
+
+class UViT(nn.Module):
+    """Predicts the noise in an image. Raises ValueError if sizes do not fit."""
+
+    def __init__(
+        self,
+        img_size: int,
+        patch_size: int,
+        in_chans: int,
+        embed_dim: int,
+        depth: int,
+        num_heads: int,
+        mlp_ratio: float = 4.0,
+        qkv_bias: bool = False,
+        num_classes: int | None = None,
+        mlp_time_embed: bool = False,
+    ) -> None:
+        super().__init__()
+        if img_size % patch_size:
+            raise ValueError(f"img_size {img_size} is not a multiple of patch_size {patch_size}")
+        self.in_chans, self.patch_size, self.embed_dim = in_chans, patch_size, embed_dim
+        self.patch_embed = PatchEmbed(img_size, patch_size, in_chans, embed_dim)
+        self.time_embed = (
+            nn.Sequential(nn.Linear(embed_dim, 4 * embed_dim), nn.SiLU(), nn.Linear(4 * embed_dim, embed_dim))
+            if mlp_time_embed
+            else nn.Identity()
+        )
+        self.label_emb = nn.Embedding(num_classes, embed_dim) if num_classes else None
+        self.extras = 2 if num_classes else 1
+        self.side = img_size // patch_size
+        self.pos_embed = nn.Parameter(torch.zeros(1, self.extras + self.side**2, embed_dim))
+
+        def blocks(count: int, skip: bool) -> list[Block]:
+            return [Block(embed_dim, num_heads, mlp_ratio, qkv_bias, skip) for _ in range(count)]
+
+        self.in_blocks = nn.ModuleList(blocks(depth // 2, skip=False))
+        self.mid_block = blocks(1, skip=False)[0]
+        self.out_blocks = nn.ModuleList(blocks(depth // 2, skip=True))
+        self.norm = nn.LayerNorm(embed_dim)
+        self.decoder_pred = nn.Linear(embed_dim, patch_size**2 * in_chans)
+        self.final_layer = nn.Conv2d(in_chans, in_chans, 3, padding=1)
+        trunc_normal_(self.pos_embed, std=0.02)
+        self.apply(_initialise)
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+        """x: (B, C, H, W) in [-1, 1]; t: (B,) in [0, 1]; y: (B,) int64, exactly if classes are known -> noise like x."""
+        if (y is None) != (self.label_emb is None):
+            raise ValueError("labels must be given to a class-conditional network, and to no other")
+        patches = self.patch_embed(x)  # (B, L, D)
+        embedding = timestep_embedding(t * TIME_FACTOR, self.embed_dim).to(patches.dtype)
+        tokens = [self.time_embed(embedding)[:, None], patches]
+        if self.label_emb is not None:
+            tokens.insert(0, self.label_emb(y)[:, None])
+        h = torch.cat(tokens, dim=1) + self.pos_embed  # (B, extras + L, D)
+        skips = []
+        for block in self.in_blocks:
+            h = block(h)
+            skips.append(h)
+        h = self.mid_block(h)
+        for block in self.out_blocks:
+            h = block(h, skips.pop())
+        h = self.decoder_pred(self.norm(h))[:, self.extras :]  # (B, L, p * p * C)
+        p, C = self.patch_size, self.in_chans
+        h = h.reshape(-1, self.side, self.side, p, p, C).permute(0, 5, 1, 3, 2, 4)  # (B, C, rows, p, columns, p)
+        return self.final_layer(h.reshape(-1, C, self.side * p, self.side * p))  # type: ignore[no-any-return]
+
+
+def _initialise(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,18 @@
+"""Where the published implementations' outputs lie, when they are at hand."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def oracles() -> Path:
+    """The folder of recorded inputs and outputs; the tests that need it skip where it is absent."""
+    root = Path(os.environ.get("DIFFDISTILL_SHARED", Path(__file__).parents[2] / "shared"))
+    folder = root / "oracles"
+    if not folder.is_dir():
+        if root.is_dir() and os.environ.get("CI") == "true":
+            pytest.fail(f"{root} is there, but {folder} is not")
+        pytest.skip(f"no recorded outputs of the published implementations in {folder}")
+    return folder

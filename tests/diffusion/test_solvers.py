@@ -1,0 +1,141 @@
+"""Solvers against closed forms: Gaussian data, whose exact noise prediction is known."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffdistill.diffusion import ema, solvers
+from diffdistill.diffusion.schedule import VPSchedule
+
+SCHEDULE = VPSchedule()
+MEAN, SPREAD = 0.3, 0.5
+
+
+def exact_noise(x: Tensor, t: Tensor) -> Tensor:
+    """E[eps | x_t] for data N(MEAN, SPREAD^2)."""
+    alpha_t, sigma_t = (f(t)[:, None, None, None] for f in (SCHEDULE.alpha, SCHEDULE.sigma))
+    return sigma_t * (x - alpha_t * MEAN) / (alpha_t**2 * SPREAD**2 + sigma_t**2)
+
+
+def exact_end(x_T: Tensor, t_end: float) -> Tensor:
+    """The probability flow keeps every point's quantile."""
+    ends = torch.tensor([1.0, t_end], dtype=torch.float64)
+    alpha, sigma = SCHEDULE.alpha(ends), SCHEDULE.sigma(ends)
+    spread = (alpha**2 * SPREAD**2 + sigma**2).sqrt()
+    return alpha[1] * MEAN + spread[1] / spread[0] * (x_T - alpha[0] * MEAN)
+
+
+def start(count: int = 4000) -> Tensor:
+    return torch.randn(count, 1, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_schedule_keeps_variance_and_inverts() -> None:
+    t = torch.linspace(1e-4, 1, 50, dtype=torch.float64)
+    assert torch.allclose(SCHEDULE.alpha(t) ** 2 + SCHEDULE.sigma(t) ** 2, torch.ones_like(t))
+    assert torch.allclose(SCHEDULE.time_of(SCHEDULE.half_logsnr(t)), t, rtol=1e-9)
+    assert float(SCHEDULE.alpha(torch.tensor(1.0))) == pytest.approx(torch.exp(torch.tensor(-5.025)).item())
+
+
+@pytest.mark.parametrize(
+    ("steps", "order", "algorithm", "method"),
+    [
+        (20, 3, "dpmsolver++", "multistep"),
+        (40, 2, "dpmsolver++", "multistep"),
+        (100, 2, "dpmsolver", "multistep"),
+        (100, 2, "dpmsolver++", "singlestep"),
+        (100, 2, "dpmsolver", "singlestep"),
+    ],
+)
+def test_mean_and_spread_within_one_percent(steps: int, order: int, algorithm: str, method: str) -> None:
+    x_T = start()
+    x_T = (x_T - x_T.mean()) / x_T.std()  # no sampling error
+    x = solvers.solve(exact_noise, x_T, SCHEDULE, steps=steps, order=order, algorithm=algorithm, method=method)
+    assert float(x.mean()) == pytest.approx(MEAN, rel=0.01)
+    assert float(x.std()) == pytest.approx(SPREAD, rel=0.01)
+
+
+def test_the_ancestral_sampler_reaches_mean_and_spread() -> None:
+    draws = torch.Generator().manual_seed(1)
+    x_T = start(20000)
+    x = solvers.ancestral(
+        exact_noise, x_T, SCHEDULE, steps=1000, t_end=1e-3,
+        fresh=lambda step: torch.randn(x_T.shape, generator=draws, dtype=x_T.dtype),
+    )  # fmt: skip
+    assert float(x.mean()) == pytest.approx(MEAN, rel=0.02)
+    assert float(x.std()) == pytest.approx(SPREAD, rel=0.01)
+
+
+@pytest.mark.parametrize("method", ["multistep", "singlestep"])
+@pytest.mark.parametrize("algorithm", ["dpmsolver", "dpmsolver++"])
+def test_the_error_of_order_two_falls_fourfold_when_steps_double(method: str, algorithm: str) -> None:
+    x_T = start(50)
+    expected = exact_end(x_T, 1e-2)
+    errors = [
+        float(
+            (solvers.solve(exact_noise, x_T, SCHEDULE, steps=steps, order=2, algorithm=algorithm, method=method,
+                           t_end=1e-2) - expected).norm()
+        )
+        for steps in (80, 160, 320)
+    ]  # fmt: skip
+    for coarse, fine in zip(errors, errors[1:], strict=False):
+        assert 3.3 < coarse / fine < 5
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("method", ["multistep", "singlestep"])
+@pytest.mark.parametrize("algorithm", ["dpmsolver", "dpmsolver++"])
+@pytest.mark.parametrize("spacing", ["logsnr", "time"])
+def test_exactly_as_many_calls_as_asked(order: int, method: str, algorithm: str, spacing: str) -> None:
+    calls = 0
+
+    def counted(x: Tensor, t: Tensor) -> Tensor:
+        nonlocal calls
+        calls += 1
+        assert t.shape == (len(x),) and 0 < float(t.min()) <= float(t.max()) <= 1
+        return exact_noise(x, t)
+
+    for steps in range(1, 21):
+        calls = 0
+        x = solvers.solve(
+            counted, start(3), SCHEDULE, steps=steps, order=order, algorithm=algorithm, method=method, spacing=spacing
+        )
+        assert calls == steps
+        assert torch.isfinite(x).all()
+
+
+def test_first_order_is_ddim() -> None:
+    x = expected = start(3)
+    grid = solvers.times(SCHEDULE, *torch.tensor([1.0, 1e-3], dtype=torch.float64), 5, "time")
+    for s, t in zip(grid, grid[1:], strict=False):
+        noise = exact_noise(expected, s.expand(3))
+        x0 = (expected - SCHEDULE.sigma(s) * noise) / SCHEDULE.alpha(s)
+        expected = SCHEDULE.alpha(t) * x0 + SCHEDULE.sigma(t) * noise
+    for algorithm in ("dpmsolver", "dpmsolver++"):
+        found = solvers.solve(exact_noise, x, SCHEDULE, steps=5, order=1, algorithm=algorithm, spacing="time")
+        assert torch.allclose(found, expected, rtol=1e-10)
+
+
+def test_a_solve_remembers_nothing_of_the_one_before() -> None:
+    def run(x: Tensor) -> Tensor:
+        return solvers.solve(exact_noise, x, SCHEDULE, steps=7, order=3)
+
+    fresh = run(start(5))
+    run(start(9))
+    assert torch.equal(fresh, run(start(5)))
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"order": 4}, {"t_end": 0.0}, {"method": "x"}, {"spacing": "x"}])
+def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="found|unknown"):
+        solvers.solve(exact_noise, start(2), SCHEDULE, **{"steps": 5, "order": 2, **wrong})  # type: ignore[arg-type]
+
+
+def test_the_average_warms_up() -> None:
+    assert [ema.decay_at(k, 0.999) for k in (0, 8, 10**6)] == [0.1, 0.5, 0.999]
+    network = torch.nn.Linear(1, 1, bias=False)
+    average = {"weight": torch.zeros(1, 1)}
+    torch.nn.init.ones_(network.weight)
+    for k in range(3):
+        ema.update(average, network, ema.decay_at(k, 0.999))
+    remaining = (1 / 10) * (2 / 11) * (3 / 12)
+    assert float(average["weight"]) == pytest.approx(1 - remaining, rel=1e-6)
