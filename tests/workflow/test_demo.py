@@ -104,7 +104,7 @@ def test_mistakes_show_in_the_dry_run(project: Path, arguments: list[str], parts
 
 
 def test_the_dry_run_imports_no_torch(project: Path) -> None:
-    command = [sys.executable, "-X", "importtime", "-m", "snakemake", "-n", "demo", "--configfile", "tiny.yaml"]
+    command = [sys.executable, "-X", "importtime", "-m", "snakemake", "--configfile", "tiny.yaml", "-n", "demo"]
     run = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert run.returncode == 0 and "diffdistill.config" in run.stderr
     assert not re.search(r"\|\s+torch$", run.stderr, flags=re.MULTILINE)
