@@ -1,5 +1,7 @@
 """Solvers against closed forms: Gaussian data, whose exact noise prediction is known."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import Tensor
@@ -77,7 +79,7 @@ def test_the_error_of_order_two_falls_fourfold_when_steps_double(method: str, al
         )
         for steps in (80, 160, 320)
     ]  # fmt: skip
-    for coarse, fine in zip(errors, errors[1:], strict=False):
+    for coarse, fine in pairwise(errors):
         assert 3.3 < coarse / fine < 5
 
 
@@ -106,7 +108,7 @@ def test_exactly_as_many_calls_as_asked(order: int, method: str, algorithm: str,
 def test_first_order_is_ddim() -> None:
     x = expected = start(3)
     grid = solvers.times(SCHEDULE, *torch.tensor([1.0, 1e-3], dtype=torch.float64), 5, "time")
-    for s, t in zip(grid, grid[1:], strict=False):
+    for s, t in pairwise(grid):
         noise = exact_noise(expected, s.expand(3))
         x0 = (expected - SCHEDULE.sigma(s) * noise) / SCHEDULE.alpha(s)
         expected = SCHEDULE.alpha(t) * x0 + SCHEDULE.sigma(t) * noise
@@ -126,7 +128,7 @@ def test_a_solve_remembers_nothing_of_the_one_before() -> None:
 
 @pytest.mark.parametrize("wrong", [{"steps": 0}, {"order": 4}, {"t_end": 0.0}, {"method": "x"}, {"spacing": "x"}])
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="found|unknown"):
+    with pytest.raises(ValueError, match=r"found|unknown"):
         solvers.solve(exact_noise, start(2), SCHEDULE, **{"steps": 5, "order": 2, **wrong})  # type: ignore[arg-type]
 
 

@@ -25,7 +25,9 @@ def fresh(recipe: training.Recipe = RECIPE) -> training.State:
 
 def tensors(state: training.State, path: Path) -> dict[str, torch.Tensor]:
     state.save(path, {})
-    return {name: value for name, value in training.files.load_tensors(path)[0].items() if name[:4] not in ("hist", "snap")}
+    return {
+        name: value for name, value in training.files.load_tensors(path)[0].items() if name[:4] not in ("hist", "snap")
+    }
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

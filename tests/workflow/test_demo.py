@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from tests.workflow.conftest import snakemake
 
 from diffdistill.data import images as image_files
+from tests.workflow.conftest import snakemake
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -12,9 +12,9 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
-# the interpreter that runs snakemake, unless every rule brings an environment of its own
-USES_CONDA = bool(workflow.deployment_settings.deployment_method)
-STAGE = f"{'python' if USES_CONDA else sys.executable} -m diffdistill.stages"
+# `python` is the interpreter that runs snakemake, unless every rule brings an environment of its own
+if not workflow.deployment_settings.deployment_method:
+    shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
 wildcard_constraints:

@@ -16,5 +16,5 @@ rule prepare:
     params:
         config=lambda wildcards: experiments.as_json(source_of(wildcards)),
     shell:
-        "exec {STAGE}.prepare --config {params.config:q} --threads {threads} --log {log:q}"
+        "exec python -m diffdistill.stages.prepare --config {params.config:q} --threads {threads} --log {log:q}"
         " --out train={output.train:q} validation={output.validation:q} test={output.test:q}"

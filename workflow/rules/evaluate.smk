@@ -22,7 +22,7 @@ rule evaluate:
             seed=int(wildcards.seed),
         ),
     shell:
-        "exec {STAGE}.evaluate --config {params.config:q} --threads {threads} --log {log:q}"
+        "exec python -m diffdistill.stages.evaluate --config {params.config:q} --threads {threads} --log {log:q}"
         " --in train={input.train:q} test={input.test:q}"
         " --out accuracy={output.accuracy:q}"
 
@@ -55,7 +55,7 @@ rule baseline:
         ),
         distilled=lambda wildcards, input: named("distilled", [input.distilled] if input.distilled else []),
     shell:
-        "exec {STAGE}.evaluate --config {params.config:q} --threads {threads} --log {log:q}"
+        "exec python -m diffdistill.stages.evaluate --config {params.config:q} --threads {threads} --log {log:q}"
         " --in train={input.train:q} test={input.test:q} {params.distilled:q}"
         " --out accuracy={output.accuracy:q}"
 
@@ -78,7 +78,8 @@ rule accuracy:
     params:
         inputs=lambda wildcards, input: named("accuracy", input.accuracy),
     shell:
-        "exec {STAGE}.accuracy --threads {threads} --log {log:q}" " --in {params.inputs:q} --out table={output.table:q}"
+        "exec python -m diffdistill.stages.accuracy --threads {threads} --log {log:q}"
+        " --in {params.inputs:q} --out table={output.table:q}"
 
 
 use rule accuracy as baselines with:

@@ -21,7 +21,7 @@ rule fid_reference:
             seed=experiment(wildcards).fid.seed,
         ),
     shell:
-        "exec {STAGE}.fid_reference --config {params.config:q} --threads {threads} --log {log:q}"
+        "exec python -m diffdistill.stages.fid_reference --config {params.config:q} --threads {threads} --log {log:q}"
         " --in train={input.train:q}"
         " --out features={output.features:q} reference={output.reference:q}"
 
@@ -51,7 +51,7 @@ rule fid:
             seed=experiment(wildcards).fid.seed,
         ),
     shell:
-        "exec {STAGE}.fid --config {params.config:q} --threads {threads} --log {log:q}"
+        "exec python -m diffdistill.stages.fid --config {params.config:q} --threads {threads} --log {log:q}"
         " --in weights={input.weights:q} features={input.features:q} reference={input.reference:q}"
         " --out fid={output.fid:q}"
 
@@ -77,5 +77,5 @@ rule choose:
     params:
         inputs=lambda wildcards, input: named("fid", input.fid) + named("weights", input.weights),
     shell:
-        "exec {STAGE}.choose --threads {threads} --log {log:q} --in {params.inputs:q}"
+        "exec python -m diffdistill.stages.choose --threads {threads} --log {log:q} --in {params.inputs:q}"
         " --out table={output.table:q} chosen={output.chosen:q} weights={output.weights:q}"

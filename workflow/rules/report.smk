@@ -31,7 +31,7 @@ rule tables:
         inputs=lambda wildcards, input: all_named(input),
         outputs=lambda wildcards, output: all_named(output),
     shell:
-        "exec {STAGE}.tables --config {params.config:q} --threads {threads} --log {log:q}"
+        "exec python -m diffdistill.stages.tables --config {params.config:q} --threads {threads} --log {log:q}"
         " --in {params.inputs:q} --out {params.outputs:q}"
 
 
@@ -59,7 +59,7 @@ rule figures:
         inputs=lambda wildcards, input: all_named(input),
         outputs=lambda wildcards, output: all_named(output),
     shell:
-        "exec {STAGE}.figures --config {params.config:q} --threads {threads} --log {log:q}"
+        "exec python -m diffdistill.stages.figures --config {params.config:q} --threads {threads} --log {log:q}"
         " --in {params.inputs:q} --out {params.outputs:q}"
 
 
@@ -85,5 +85,5 @@ rule report:
         config=experiments_summary(),
         inputs=lambda wildcards, input: all_named(input),
     shell:
-        "exec {STAGE}.report --config {params.config:q} --threads {threads} --log {log:q}"
+        "exec python -m diffdistill.stages.report --config {params.config:q} --threads {threads} --log {log:q}"
         " --in {params.inputs:q} --out page={output.page:q} summary={output.summary:q}"

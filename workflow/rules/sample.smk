@@ -17,7 +17,7 @@ rule sample:
     params:
         config=lambda wildcards: experiments.as_json(experiment(wildcards).sample),
     shell:
-        "exec {STAGE}.sample --config {params.config:q} --threads {threads} --log {log:q}"
+        "exec python -m diffdistill.stages.sample --config {params.config:q} --threads {threads} --log {log:q}"
         " --in weights={input.weights:q}"
         " --out samples={output.samples:q} account={output.account:q}"
 
@@ -40,5 +40,5 @@ rule selection:
     params:
         config=lambda wildcards: experiments.as_json(experiment(wildcards).select),
     shell:
-        "exec {STAGE}.selection --config {params.config:q} --threads {threads} --log {log:q}"
+        "exec python -m diffdistill.stages.selection --config {params.config:q} --threads {threads} --log {log:q}"
         " --in samples={input.samples:q} --out distilled={output.distilled:q}"

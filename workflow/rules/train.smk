@@ -23,7 +23,7 @@ rule train:
         ),
         before=lambda wildcards, input: named("before", input.before),
     shell:
-        "exec {STAGE}.train --config {params.config:q} --threads {threads} --log {log:q}"
+        "exec python -m diffdistill.stages.train --config {params.config:q} --threads {threads} --log {log:q}"
         " --in train={input.train:q} {params.before:q} --out state={output.state:q}"
 
 
@@ -47,7 +47,7 @@ rule weights:
     params:
         config=lambda wildcards: experiments.as_json(step=int(wildcards.step)),
     shell:
-        "exec {STAGE}.weights --config {params.config:q} --threads {threads} --log {log:q}"
+        "exec python -m diffdistill.stages.weights --config {params.config:q} --threads {threads} --log {log:q}"
         " --in state={input.state:q} --out weights={output.weights:q}"
 
 
@@ -69,4 +69,5 @@ rule history:
     params:
         states=lambda wildcards, input: named("states", input.states),
     shell:
-        "exec {STAGE}.history --threads {threads} --log {log:q}" " --in {params.states:q} --out table={output.table:q}"
+        "exec python -m diffdistill.stages.history --threads {threads} --log {log:q}"
+        " --in {params.states:q} --out table={output.table:q}"

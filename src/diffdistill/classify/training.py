@@ -74,7 +74,9 @@ class Classifier(nn.Module):
         tensors, metadata = files.load_tensors(path)
         try:
             shape = json.loads(metadata["shape"])
-            classifier = cls(ConvNet(**shape), (tensors["mean"].flatten().tolist(), tensors["std"].flatten().tolist()), shape)
+            classifier = cls(
+                ConvNet(**shape), (tensors["mean"].flatten().tolist(), tensors["std"].flatten().tolist()), shape
+            )
             classifier.load_state_dict(tensors, strict=True)
         except (KeyError, RuntimeError) as error:
             raise UserError(f"{path}: not a classifier of this workflow ({error}); make it again") from error
@@ -139,7 +141,7 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("convnet", seed))
         classifier = Classifier(ConvNet(**shape), statistics, shape)
-    classifier = classifier.to(device, memory_format=torch.channels_last)
+    classifier = classifier.to(device).to(memory_format=torch.channels_last)
     images, labels = images.to(device), labels.to(device)
 
     def optimiser() -> torch.optim.SGD:
@@ -165,7 +167,7 @@ def fit(
         for group in sgd.param_groups:
             group["lr"] = learning_rate_at(step, protocol, count)
         sgd.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         sgd.step()
     return classifier.eval()
 

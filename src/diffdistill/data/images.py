@@ -1,7 +1,6 @@
 """The one format of images inside the workflow: uint8 (N, C, H, W) with int64 labels and class names."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +62,7 @@ def save(
     labels: Tensor | np.ndarray[Any, Any],
     metadata: Mapping[str, str],
 ) -> None:
-    """Write one set; metadata["classes"] is the JSON list of class names. Raises ValueError on another type or shape."""
+    """Write one set; metadata["classes"] is the JSON list of class names. Raises ValueError for other types."""
     x, y = _checked(images, labels, metadata)
     files.save_tensors(path, {"images": x, "labels": y}, metadata)
 
@@ -84,7 +83,9 @@ def require_same_classes(path_a: Path, set_a: ImageSet, path_b: Path, set_b: Ima
     if set_a.classes != set_b.classes:
         differing = [pair for pair in zip(set_a.classes, set_b.classes, strict=False) if pair[0] != pair[1]]
         found = f"'{differing[0][0]}' against '{differing[0][1]}'" if differing else "another number of classes"
-        raise UserError(f"{path_a} and {path_b} differ in class names or their order ({found}); make both from one source")
+        raise UserError(
+            f"{path_a} and {path_b} differ in class names or their order ({found}); make both from one source"
+        )
 
 
 class Writer:
@@ -141,4 +142,4 @@ class Writer:
     ) -> None:
         if not self._finished:
             self._file.close()
-            os.unlink(self._temporary)
+            self._temporary.unlink()

@@ -14,4 +14,5 @@ def noise_prediction_loss(
     """
     alpha_t, sigma_t = (factor(t)[:, None, None, None] for factor in (schedule.alpha, schedule.sigma))
     x_t = alpha_t * x0 + sigma_t * noise
-    return (network(x_t, t, y) - noise).square().flatten(1).mean(1)
+    error: Tensor = network(x_t, t, y) - noise
+    return error.square().flatten(1).mean(1)

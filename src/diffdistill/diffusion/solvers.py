@@ -156,9 +156,9 @@ def _singlestep(space: _Space, x: Tensor, grid: Tensor, orders: list[int], spaci
 def ancestral(
     noise_fn: NoiseFn, x_T: Tensor, schedule: VPSchedule, *, steps: int, t_end: float, fresh: Callable[[int], Tensor]
 ) -> Tensor:
-    """The backward process of Ho et al. 2020 (arXiv 2006.11239), the paper's equation 10, on times uniform in [t_end, 1].
+    """The backward process of Ho et al. 2020 (arXiv 2006.11239), the paper's equation 10, on uniform times.
 
-    mean = (x_t - beta_t / sqrt(1 - abar_t) eps) / sqrt(alpha_t), with alpha_t = abar_t / abar_{t-1}, beta_t = 1 - alpha_t;
+    mean = (x_t - beta_t / sqrt(1 - abar_t) eps) / sqrt(alpha_t), alpha_t = abar_t / abar_{t-1}, beta_t = 1 - alpha_t;
     the variance is that of q(x_{t-1} | x_t, x_0). fresh(i) gives the noise of step i, like x_T. Calls: `steps`.
     """
     grid = torch.linspace(1.0, t_end, steps + 1, dtype=torch.float64)

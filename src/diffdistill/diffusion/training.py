@@ -55,7 +55,7 @@ def learning_rate_at(iteration: int, recipe: Recipe) -> float:
 
 
 def batch_indices(images: int, batch_size: int, iteration: int, seed: int) -> Tensor:
-    """Indices (batch_size,) int64 of the global batch of an iteration: epoch after epoch, each a permutation of its own.
+    """Indices (batch_size,) int64 of the global batch of an iteration: epoch after epoch, each a new permutation.
 
     A batch that crosses the end of an epoch takes its rest from the next one, so every epoch covers every image once.
     """

@@ -6,7 +6,7 @@ Bao et al. 2023, "All are Worth Words" (arXiv 2209.12152). State-dict keys are t
 import math
 
 import torch
-from timm.layers import Mlp, PatchEmbed, trunc_normal_
+from timm.layers import Mlp, PatchEmbed, trunc_normal_  # type: ignore[attr-defined]
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -106,7 +106,7 @@ class UViT(nn.Module):
         self.apply(_initialise)
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """x: (B, C, H, W) in [-1, 1]; t: (B,) in [0, 1]; y: (B,) int64, exactly if classes are known -> noise like x."""
+        """x: (B, C, H, W) in [-1, 1]; t: (B,) in [0, 1]; y: (B,) int64, if classes are known -> noise like x."""
         if (y is None) != (self.label_emb is None):
             raise ValueError("labels must be given to a class-conditional network, and to no other")
         patches = self.patch_embed(x)  # (B, L, D)

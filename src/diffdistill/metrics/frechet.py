@@ -13,7 +13,9 @@ def mean_and_covariance(features: Array) -> tuple[Array, Array]:
     """(F,) and (F, F) float64 of features (N, F). Raises UserError naming the first image that is not finite."""
     broken = np.flatnonzero(~np.isfinite(features).all(axis=1))
     if len(broken):
-        raise UserError(f"the features of image {broken[0]} are not finite ({len(broken)} such images); draw them again")
+        raise UserError(
+            f"the features of image {broken[0]} are not finite ({len(broken)} such images); draw them again"
+        )
     exact = features.astype(np.float64)
     return exact.mean(axis=0), np.atleast_2d(np.cov(exact, rowvar=False))
 

@@ -1,6 +1,7 @@
 """The figures of results; made twice they are the same bytes, for nothing in them tells the date."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -11,7 +12,7 @@ from diffdistill.data.images import ImageSet
 from diffdistill.runtime import files
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#9a9a9a"  # told apart by colour-blind readers too
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -36,7 +37,7 @@ def fid_curve(fid: dict[str, pd.DataFrame]) -> Figure:
         axes = figure.subplots()
         for (name, table), color in zip(fid.items(), (BLUE, ORANGE, GREEN), strict=False):
             axes.plot(table["step"], table["fid"], "o-", color=color, label=name)
-            best = table.loc[table["fid"].idxmin()]
+            best = table.sort_values(["fid", "step"]).iloc[0]
             label = f"{best['fid']:.2f}"
             axes.annotate(label, (best["step"], best["fid"]), xytext=(0, 8), textcoords="offset points", ha="center")
         first = next(iter(fid.values())).iloc[0]

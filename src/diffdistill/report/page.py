@@ -25,10 +25,11 @@ def render(results: Results, figures: Mapping[str, Path], shown: Mapping[str, pd
             '<figure><img src="data:image/png;base64,{}" alt="{}"><figcaption>{}</figcaption></figure>'
         ).format(data, caption, caption)
 
-    accuracies = tables.accuracies(results.accuracy, results.baselines).set_index(["experiment", "trained on"])
+    accuracies = tables.accuracies(results.accuracy, results.baselines).to_dict("records")
+    rows: dict[tuple[str, str], Any] = {(row["experiment"], row["trained on"]): row for row in accuracies}
     cards, budgets, settings = [], [], []
     for name, experiment in results.experiments.items():
-        distilled, real = accuracies.loc[(name, "distilled")], accuracies.loc[(name, "real")]
+        distilled, real = rows[name, "distilled"], rows[name, "real"]
         budget = results.budget[name]
         cards.append(
             {

@@ -39,7 +39,7 @@ def stage(job: program.Job) -> None:
             "source": block.kind,
             "source_checksum": raw.checksum,
             "split": name,
-            "cut": f"validation {block.validation_per_class} and test {block.test_per_class} a class, seed {block.seed}",
+            "cut": json.dumps(block.model_dump(mode="json"), sort_keys=True),
         }
         image_files.save(job.output(name), part_images, part_labels, metadata)
         logger.info("%s: %d images of %s, %d classes", name, len(part_images), part_images.shape[1:], len(raw.classes))

@@ -14,9 +14,7 @@ logger = logging.getLogger("diffdistill")
 
 def stage(job: program.Job) -> None:
     found = results.read(job.config, job.inputs)
-    pictures = {
-        name.removesuffix("_png"): paths[0] for name, paths in job.inputs.items() if name.endswith("_png")
-    }
+    pictures = {name.removesuffix("_png"): paths[0] for name, paths in job.inputs.items() if name.endswith("_png")}
     shown = {
         "Accuracy": pd.read_csv(job.input("accuracy_csv")),
         "Generators": pd.read_csv(job.input("generators_csv")),
