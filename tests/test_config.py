@@ -39,7 +39,7 @@ def test_the_shipped_config_is_valid() -> None:
         (lambda d: d["train"].update(iterations=True), ["datasets.digits.train.iterations", "True"]),
         (lambda d: d["train"].update(learning_rate="nan"), ["datasets.digits.train.learning_rate"]),
         (lambda d: d["train"].update(flip="maybe"), ["datasets.digits.train.flip", "maybe"]),
-        (lambda d: d["train"].update(slice_iterations=1500), ["slice_iterations 1500", "fid.every 1000"]),
+        (lambda d: d["train"].update(slice_iterations=1600), ["slice_iterations 1600", "fid.every 750"]),
         (lambda d: d.pop("model"), ["datasets.digits.model", "missing"]),
         (lambda d: d["model"].update(depth=3), ["datasets.digits.model", "depth 3"]),
         (lambda d: d["sample"].update(images=3), ["datasets.digits.sample", "budget_seconds", "images"]),
@@ -60,9 +60,9 @@ def test_a_mistake_is_named_in_lines_without_a_traceback(
 
 
 def test_spellings_that_yaml_takes_for_text_are_understood() -> None:
-    values = changed(lambda d: d["train"].update(iterations="4e3", learning_rate="2e-4", flip="false"))
+    values = changed(lambda d: d["train"].update(iterations="3e3", learning_rate="2e-4", flip="false"))
     train = config.parse(values).experiment("digits").train
-    assert (train.iterations, train.learning_rate, train.flip) == (4000, 2e-4, False)
+    assert (train.iterations, train.learning_rate, train.flip) == (3000, 2e-4, False)
 
 
 def test_null_removes_an_experiment_and_unknown_names_are_refused() -> None:
@@ -75,11 +75,11 @@ def test_null_removes_an_experiment_and_unknown_names_are_refused() -> None:
 
 
 def test_slices_cover_the_training_once() -> None:
-    values = changed(lambda d: d["train"].update(iterations=5000, slice_iterations=2000))
+    values = changed(lambda d: d["train"].update(iterations=3750, slice_iterations=1500))
     digits = config.parse(values).experiment("digits")
-    assert digits.slice_ends() == [2000, 4000, 5000]
-    assert [digits.slice_before(end) for end in digits.slice_ends()] == [None, 2000, 4000]
-    assert [digits.slice_of(step) for step in digits.fid_steps()] == [2000, 2000, 4000, 4000, 5000]
+    assert digits.slice_ends() == [1500, 3000, 3750]
+    assert [digits.slice_before(end) for end in digits.slice_ends()] == [None, 1500, 3000]
+    assert [digits.slice_of(step) for step in digits.fid_steps()] == [1500, 1500, 3000, 3000, 3750]
     with pytest.raises(UserError, match="no training slice ends at iteration 300"):
         digits.slice_before(300)
 

@@ -1,0 +1,81 @@
+"""The protocol's schedule in closed form; a training is a function of its seed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+
+from diffdistill.classify import augment, training
+from diffdistill.errors import UserError
+
+CHALLENGE = training.Protocol(
+    epochs=1001, steps=None, batch_size=256, learning_rate=0.01, momentum=0.9, weight_decay=5e-4, schedule="step",
+    augment="color_crop_cutout_flip_scale_rotate", augment_mode="one", width=128, depth=3, mean=None, std=None,
+)  # fmt: skip
+SHORT = replace(
+    CHALLENGE, epochs=None, steps=100, batch_size=128, learning_rate=0.05, schedule="onecycle", width=64,
+    augment="", augment_mode="each", mean=(0.0,), std=(0.37,),
+)  # fmt: skip
+VALUES, LABELS = load_digits(return_X_y=True)
+IMAGES = torch.from_numpy(np.rint(VALUES.reshape(-1, 1, 8, 8) * 255 / 16).astype(np.uint8))
+TARGETS = torch.from_numpy(LABELS.astype(np.int64))
+
+
+def fit(protocol: training.Protocol, seed: int, images: torch.Tensor = IMAGES[:1000]) -> training.Classifier:
+    return training.fit(
+        images, TARGETS[: len(images)], num_classes=10, protocol=protocol, seed=seed, progress="test",
+        statistics=training.statistics(protocol, images), device=torch.device("cpu"),
+    )  # fmt: skip
+
+
+def test_the_challenges_rate_falls_at_epoch_index_501() -> None:
+    assert training.total_steps(CHALLENGE, 1000) == 1001 * 4  # the last, smaller batch is kept
+    assert training.drop_step(CHALLENGE, 1000) == 501 * 4
+    rates = [training.learning_rate_at(step, CHALLENGE, 1000) for step in (0, 501 * 4 - 1, 501 * 4, 1001 * 4 - 1)]
+    assert rates == pytest.approx([0.01, 0.01, 0.001, 0.001])
+
+
+def test_one_cycle_rises_and_falls_to_zero() -> None:
+    rates = [training.learning_rate_at(step, SHORT, 1000) for step in range(100)]
+    assert rates[29] == pytest.approx(0.05) and max(rates) == rates[29]
+    assert rates[0] == pytest.approx(0.05 / 30) and rates[-1] == pytest.approx(0, abs=1e-12)
+
+
+def test_real_digits_are_learnt_and_the_seed_decides_every_bit() -> None:
+    one, again, other = fit(SHORT, 0), fit(SHORT, 0), fit(SHORT, 1)
+    assert training.accuracy(one, IMAGES[1000:], TARGETS[1000:]) > 0.8
+    for name, value in one.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])
+    assert not torch.equal(one.network.classifier.weight, other.network.classifier.weight)
+
+
+def test_a_classifier_survives_its_file(tmp_path: Path) -> None:
+    classifier = fit(replace(SHORT, steps=2, width=8), 0)
+    classifier.to_file(tmp_path / "c.safetensors", [str(label) for label in range(10)])
+    again = training.Classifier.from_file(tmp_path / "c.safetensors")
+    assert torch.allclose(classifier(IMAGES[:20]), again(IMAGES[:20]), atol=1e-5)
+
+
+def test_statistics_are_those_of_the_images() -> None:
+    means, spreads = training.statistics(CHALLENGE, IMAGES)
+    x = IMAGES.double() / 255
+    assert means == pytest.approx([float(x.mean())]) and spreads == pytest.approx([float(x.std(correction=0))])
+
+
+def test_a_loss_that_is_not_finite_stops() -> None:
+    with pytest.raises(UserError, match=r"loss of step .*learning_rate"):
+        fit(replace(SHORT, learning_rate=1e12, width=8), 0)
+
+
+def test_only_families_of_the_strategy_are_applied() -> None:
+    x = torch.arange(8.0).expand(4, 1, 8, 8)
+    draws = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        assert torch.equal(augment.augment(x, "", draws), x)
+        flipped = augment.augment(x, "flip", draws)
+        assert all(torch.equal(image, x[0]) or torch.equal(image, x[0].flip(2)) for image in flipped)
+    with pytest.raises(ValueError, match="unknown augmentation 'mirror'"):
+        augment.augment(x, "mirror", draws)

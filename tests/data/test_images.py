@@ -1,0 +1,93 @@
+"""Images come back as they were, whatever their memory looks like."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from diffdistill.data import images as image_files
+from diffdistill.data import selection, sources, splits
+from diffdistill.errors import UserError
+
+METADATA = {"classes": json.dumps(["a", "b", "c"]), "source_checksum": "x"}
+X = np.random.default_rng(0).integers(0, 256, size=(11, 3, 5, 4), dtype=np.uint8)
+Y = np.arange(11) % 3
+
+
+@pytest.mark.parametrize("view", ["transposed", "reversed", "strided", "plain"])
+def test_any_view_loads_back_equal(tmp_path: Path, view: str) -> None:
+    x = {"transposed": X.transpose(0, 3, 1, 2), "reversed": X[::-1], "strided": X[:, :, ::2], "plain": X}[view]
+    image_files.save(tmp_path / "x.safetensors", x, Y, METADATA)
+    loaded = image_files.load(tmp_path / "x.safetensors")
+    assert np.array_equal(loaded.images.numpy(), x) and np.array_equal(loaded.labels.numpy(), Y)
+    assert loaded.classes == ["a", "b", "c"]
+
+
+def test_the_writer_streams_what_save_writes(tmp_path: Path) -> None:
+    x, y = torch.from_numpy(X), torch.from_numpy(Y)
+    with image_files.Writer(tmp_path / "x.safetensors", (3, 5, 4), METADATA) as writer:
+        for first in range(0, 11, 4):
+            writer.append(x[first : first + 4], y[first : first + 4])
+        writer.finish()
+    loaded = image_files.load(tmp_path / "x.safetensors")
+    assert torch.equal(loaded.images, x) and torch.equal(loaded.labels, y) and loaded.metadata == METADATA
+    assert torch.equal(load_file(tmp_path / "x.safetensors")["labels"], y)
+
+
+def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), image_files.Writer(tmp_path / "x.safetensors", (3, 5, 4), METADATA) as writer:
+        writer.append(torch.from_numpy(X), torch.from_numpy(Y))
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+
+
+def test_floats_become_bytes_by_clamping_then_rounding() -> None:
+    x = torch.tensor([-1.0, -7.0, 0.0, 1.0, 1.5])
+    assert image_files.to_bytes(x).tolist() == [0, 0, 128, 255, 255]
+    every = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(image_files.to_bytes(image_files.from_bytes(every)), every)
+    with pytest.raises(UserError, match="NaN"):
+        image_files.to_bytes(torch.tensor([float("nan")]))
+
+
+def test_wrong_types_and_labels_are_refused(tmp_path: Path) -> None:
+    for x, y in ((X.astype(float), Y), (X, Y.astype(np.int32)), (X, Y + 1), (X, Y[:5])):
+        with pytest.raises(ValueError, match=r"must be|do not fit"):
+            image_files.save(tmp_path / "x.safetensors", x, y, METADATA)
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_order_of_classes_is_refused(tmp_path: Path) -> None:
+    one = image_files.ImageSet(torch.from_numpy(X), torch.from_numpy(Y), ["a", "b", "c"], {})
+    other = image_files.ImageSet(one.images, one.labels, ["a", "c", "b"], {})
+    image_files.require_same_classes(Path("one"), one, Path("one"), one)
+    with pytest.raises(UserError, match="'b' against 'c'"):
+        image_files.require_same_classes(Path("one"), one, Path("other"), other)
+
+
+def test_splits_are_balanced_disjoint_and_seeded() -> None:
+    labels = np.arange(100) % 4
+    rest, cut = splits.cut(labels, per_class=5, seed=1)
+    assert sorted([*rest, *cut]) == list(range(100))
+    assert np.bincount(labels[cut]).tolist() == [5] * 4
+    assert np.array_equal(cut, splits.cut(labels, per_class=5, seed=1)[1])
+    assert not np.array_equal(cut, splits.cut(labels, per_class=5, seed=2)[1])
+    with pytest.raises(UserError, match="leaves none"):
+        splits.cut(labels, per_class=25, seed=1)
+
+
+def test_random_selection_is_balanced_and_refuses_too_many() -> None:
+    labels = torch.arange(40) % 4
+    kept = selection.at_random(labels, 10, seed=0)
+    assert torch.bincount(labels[kept]).tolist() == [3, 3, 2, 2] and len(set(kept.tolist())) == 10
+    with pytest.raises(UserError, match=r"select\.images"):
+        selection.at_random(labels, 44, seed=0)
+
+
+def test_the_digits_are_the_real_ones() -> None:
+    digits = sources.digits()
+    assert digits.train_images.shape == (1797, 1, 8, 8) and digits.train_images.max() == 255
+    assert np.bincount(digits.train_labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
