@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo test lint clean
 
 install: $(VENV)/installed
 
@@ -26,9 +26,6 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
-
-bench: install
-	$(BIN)/python benchmarks/ratios.py
 
 clean:
 	rm -rf results/* data logs .snakemake
