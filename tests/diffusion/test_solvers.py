@@ -1,6 +1,7 @@
 """Solvers against closed forms: Gaussian data, whose exact noise prediction is known."""
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -42,6 +43,9 @@ def test_the_schedule_keeps_variance_and_inverts() -> None:
     ("steps", "order", "algorithm", "method"),
     [
         (20, 3, "dpmsolver++", "multistep"),
+        (20, 3, "dpmsolver++", "singlestep"),
+        (20, 3, "dpmsolver", "multistep"),
+        (20, 3, "dpmsolver", "singlestep"),
         (40, 2, "dpmsolver++", "multistep"),
         (100, 2, "dpmsolver", "multistep"),
         (100, 2, "dpmsolver++", "singlestep"),
@@ -107,7 +111,8 @@ def test_exactly_as_many_calls_as_asked(order: int, method: str, algorithm: str,
 
 def test_first_order_is_ddim() -> None:
     x = expected = start(3)
-    grid = solvers.times(SCHEDULE, *torch.tensor([1.0, 1e-3], dtype=torch.float64), 5, "time")
+    ends = torch.tensor([1.0, 1e-3], dtype=torch.float64)
+    grid = solvers.times(SCHEDULE, ends[0], ends[1], 5, "time")
     for s, t in pairwise(grid):
         noise = exact_noise(expected, s.expand(3))
         x0 = (expected - SCHEDULE.sigma(s) * noise) / SCHEDULE.alpha(s)
@@ -130,6 +135,13 @@ def test_a_solve_remembers_nothing_of_the_one_before() -> None:
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"found|unknown"):
         solvers.solve(exact_noise, start(2), SCHEDULE, **{"steps": 5, "order": 2, **wrong})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", [{"steps": 0}, {"t_end": 0.0}, {"t_end": 1.0}])
+def test_wrong_settings_of_the_ancestral_sampler_are_refused(wrong: dict[str, float]) -> None:
+    settings: dict[str, Any] = {"steps": 5, "t_end": 1e-3, **wrong}
+    with pytest.raises(ValueError, match="found"):
+        solvers.ancestral(exact_noise, start(2), SCHEDULE, fresh=lambda step: start(2), **settings)
 
 
 def test_the_average_warms_up() -> None:

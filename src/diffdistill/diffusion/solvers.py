@@ -160,7 +160,10 @@ def ancestral(
 
     mean = (x_t - beta_t / sqrt(1 - abar_t) eps) / sqrt(alpha_t), alpha_t = abar_t / abar_{t-1}, beta_t = 1 - alpha_t;
     the variance is that of q(x_{t-1} | x_t, x_0). fresh(i) gives the noise of step i, like x_T. Calls: `steps`.
+    Raises ValueError for steps < 1 or t_end not in (0, 1).
     """
+    if steps < 1 or not 0 < t_end < 1:
+        raise ValueError(f"need steps >= 1 and t_end in (0, 1); found {steps}, {t_end}")
     grid = torch.linspace(1.0, t_end, steps + 1, dtype=torch.float64)
     abar = schedule.alpha(grid) ** 2
     x = x_T

@@ -81,6 +81,10 @@ class UViT(nn.Module):
         super().__init__()
         if img_size % patch_size:
             raise ValueError(f"img_size {img_size} is not a multiple of patch_size {patch_size}")
+        if embed_dim % num_heads:
+            raise ValueError(f"embed_dim {embed_dim} is not a multiple of num_heads {num_heads}")
+        if depth % 2:
+            raise ValueError(f"depth {depth} is odd; long skip connections join two equal halves")
         self.in_chans, self.patch_size, self.embed_dim = in_chans, patch_size, embed_dim
         self.patch_embed = PatchEmbed(img_size, patch_size, in_chans, embed_dim)
         self.time_embed = (
@@ -106,9 +110,19 @@ class UViT(nn.Module):
         self.apply(_initialise)
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
-        """x: (B, C, H, W) in [-1, 1]; t: (B,) in [0, 1]; y: (B,) int64, if classes are known -> noise like x."""
+        """x: (B, C, H, W) in [-1, 1]; t: (B,) in [0, 1]; y: (B,) int64, if classes are known -> noise like x.
+
+        Raises ValueError if shapes do not fit, or if labels are missing or superfluous.
+        """
         if (y is None) != (self.label_emb is None):
             raise ValueError("labels must be given to a class-conditional network, and to no other")
+        # sizes only, never values: a check of values would wait for the device and break a compiled graph
+        B, size = x.shape[0], self.side * self.patch_size
+        if tuple(x.shape[1:]) != (self.in_chans, size, size):
+            raise ValueError(f"images must be (B, {self.in_chans}, {size}, {size}), found {tuple(x.shape)}")
+        for name, given in (("t", t), ("y", y)):
+            if given is not None and tuple(given.shape) != (B,):
+                raise ValueError(f"{name} must be ({B},) for {B} images, found {tuple(given.shape)}")
         patches = self.patch_embed(x)  # (B, L, D)
         embedding = timestep_embedding(t * TIME_FACTOR, self.embed_dim).to(patches.dtype)
         tokens = [self.time_embed(embedding)[:, None], patches]

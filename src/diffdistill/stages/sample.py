@@ -47,7 +47,7 @@ def stage(job: program.Job) -> None:
         seconds_per_image = least_seconds = budget.used - before
     reserve_seconds = 0.1 + 0.002 * (block.budget_seconds or 0)  # closing the file, and leaving
     image_shape = (shape.in_chans, shape.img_size, shape.img_size)
-    drawn, batch_size = 0, 1
+    drawn, late, batch_size, last_written = 0, 0, 1, budget.used
     with (
         image_files.Writer(job.output("samples"), image_shape, metadata) as writer,
         tqdm(total=block.images, desc="sample", unit="image", disable=None) as bar,
@@ -64,9 +64,13 @@ def stage(job: program.Job) -> None:
                 before = budget.used
                 images, labels = draw(drawn, left)
                 spent = budget.used - before
+            if block.budget_seconds and budget.used + reserve_seconds > block.budget_seconds:
+                late = left  # the machine was held up: what came too late to be written in time is not part of the set
+                break
             with budget.phase("write"):
                 writer.append(images, labels)
             drawn += left
+            last_written = budget.used
             bar.update(left)
             seconds_per_image, least_seconds = spent / left, min(spent, least_seconds)
         if not drawn:
@@ -76,15 +80,17 @@ def stage(job: program.Job) -> None:
             )
         with budget.phase("write"):
             writer.finish()
-    used = budget.used
+    used = last_written if late else budget.used
     if block.budget_seconds and used > block.budget_seconds:
         job.output("samples").unlink()
         raise UserError(
-            f"sample.budget_seconds: {used:.2f} s were used of {block.budget_seconds} s, the set is deleted; "
+            f"sample.budget_seconds: {used:.2f} s were used of {block.budget_seconds} s ({budget.account()}), the set is "
+            "deleted; "
             "run again when the machine is less busy, or give a longer budget"
         )
     account = {
         "images": drawn,
+        "images_discarded_late": late,
         "images_per_second": round(drawn / used, 2),
         "budget_seconds": block.budget_seconds,
         "used_seconds": round(used, 3),
