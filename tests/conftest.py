@@ -1,4 +1,4 @@
-"""Where the published implementations' outputs lie, when they are at hand."""
+"""Where recorded outputs and real archives lie, when they are at hand."""
 
 import os
 from pathlib import Path
@@ -16,3 +16,12 @@ def oracles() -> Path:
             pytest.fail(f"{root} is there, but {folder} is not")
         pytest.skip(f"no recorded outputs of the published implementations in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder whose data/ holds real archives; the tests that need it skip where it is absent."""
+    root = Path(os.environ.get("DIFFDISTILL_SHARED", Path(__file__).parents[2] / "shared"))
+    if not (root / "data").is_dir():
+        pytest.skip(f"no real archives in {root / 'data'}; set DIFFDISTILL_SHARED to the folder that has data/")
+    return root

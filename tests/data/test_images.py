@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from diffdistill.data import digits as digits_reader
 from diffdistill.data import images as image_files
-from diffdistill.data import selection, sources, splits
+from diffdistill.data import selection, splits
 from diffdistill.errors import UserError
 
 METADATA = {"classes": json.dumps(["a", "b", "c"]), "source_checksum": "x"}
@@ -35,6 +36,34 @@ def test_the_writer_streams_what_save_writes(tmp_path: Path) -> None:
     loaded = image_files.load(tmp_path / "x.safetensors")
     assert torch.equal(loaded.images, x) and torch.equal(loaded.labels, y) and loaded.metadata == METADATA
     assert torch.equal(load_file(tmp_path / "x.safetensors")["labels"], y)
+
+
+@pytest.mark.parametrize("count", [0, 1, 11])
+def test_a_streamed_file_equals_a_saved_one(tmp_path: Path, count: int) -> None:
+    x, y = torch.from_numpy(X[:count, :1, :3, :1]), torch.from_numpy(Y[:count])
+    final = METADATA | {"note": "é" * 5000}
+    with image_files.Writer(tmp_path / "a.safetensors", (1, 3, 1), METADATA) as writer:
+        buffer = torch.empty(1, 1, 3, 1, dtype=torch.uint8)
+        for image, label in zip(x, y, strict=True):
+            buffer[0] = image
+            writer.append(buffer, label[None])
+        writer.finish(final)
+    image_files.save(tmp_path / "b.safetensors", x, y, final)
+    streamed, saved = image_files.load(tmp_path / "a.safetensors"), image_files.load(tmp_path / "b.safetensors")
+    assert torch.equal(streamed.images, saved.images) and torch.equal(streamed.labels, saved.labels)
+    assert streamed.metadata == saved.metadata == final and sorted(tmp_path.iterdir())[2:] == []
+    labels, metadata = image_files.load_labels_and_metadata(tmp_path / "a.safetensors")
+    assert torch.equal(labels, y) and metadata == final
+    assert torch.equal(load_file(tmp_path / "a.safetensors")["images"], x)
+
+
+@pytest.mark.parametrize("classes", ["{", "3", '["a", "a", "b"]', "[1, 2, 3]", '["a"]'])
+def test_a_file_with_other_contents_is_named(tmp_path: Path, classes: str) -> None:
+    path = tmp_path / "x.safetensors"
+    save_file({"images": torch.from_numpy(X), "labels": torch.from_numpy(Y)}, path, {"classes": classes})
+    for reader in (image_files.load, image_files.load_labels_and_metadata):
+        with pytest.raises(UserError, match=r"x\.safetensors: not a set"):
+            reader(path)
 
 
 def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -75,6 +104,8 @@ def test_splits_are_balanced_disjoint_and_seeded() -> None:
     assert np.bincount(labels[cut]).tolist() == [5] * 4
     assert np.array_equal(cut, splits.cut(labels, per_class=5, seed=1)[1])
     assert not np.array_equal(cut, splits.cut(labels, per_class=5, seed=2)[1])
+    rest, cut = splits.cut(labels, fraction=0.2, seed=1)
+    assert np.bincount(labels[cut]).tolist() == [5] * 4 and len(rest) == 80
     with pytest.raises(UserError, match="leaves none"):
         splits.cut(labels, per_class=25, seed=1)
 
@@ -88,6 +119,8 @@ def test_random_selection_is_balanced_and_refuses_too_many() -> None:
 
 
 def test_the_digits_are_the_real_ones() -> None:
-    digits = sources.digits()
-    assert digits.train_images.shape == (1797, 1, 8, 8) and digits.train_images.max() == 255
+    digits = digits_reader.read()
+    assert (
+        digits.test_images is None and digits.train_images.shape == (1797, 1, 8, 8) and digits.train_images.max() == 255
+    )
     assert np.bincount(digits.train_labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]

@@ -42,7 +42,8 @@ def test_everything_promised_appears(finished: Path) -> None:
 def test_the_budget_is_kept_and_the_set_is_balanced(finished: Path) -> None:
     account = json.loads((finished / "results/digits/samples.json").read_text())
     assert account["used_seconds"] <= account["budget_seconds"]
-    assert sum(account["seconds"].values()) == pytest.approx(account["used_seconds"], abs=0.1)
+    if not account["images_discarded_late"]:  # a held-up machine spends the rest of its budget on what is discarded
+        assert sum(account["seconds"].values()) == pytest.approx(account["used_seconds"], abs=0.1)
     samples = image_files.load(finished / "results/digits/samples.safetensors")
     assert len(samples.labels) == account["images"]
     assert torch.equal(samples.labels, torch.arange(account["images"]) % 10)

@@ -14,8 +14,8 @@ from torch import Tensor
 from diffdistill.errors import UserError
 from diffdistill.runtime import files
 
-HEADER_ROOM = 4096
-"""Bytes kept for the header's offsets and padding beyond the metadata."""
+HEADER_ROOM = 65536
+"""Bytes that a streamed file keeps for its header beyond the metadata known at the start."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,11 @@ class ImageSet:
 
 
 def to_bytes(x: Tensor) -> Tensor:
-    """Float [-1, 1] to uint8 0..255, clamped then rounded (halves to even). Raises UserError on NaN."""
+    """Float [-1, 1] to uint8 0..255, clamped then rounded (halves to even); shape kept. Raises UserError on NaN."""
     if torch.isnan(x).any():
         raise UserError("an image holds NaN; the network's weights or the solver's settings are broken")
-    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    # in float32, because half precision cannot tell all 256 levels apart
+    return ((x.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
 def from_bytes(images: Tensor) -> Tensor:
@@ -40,17 +41,34 @@ def from_bytes(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
 
+def _contiguous(values: Tensor | np.ndarray[Any, Any]) -> Tensor:
+    if isinstance(values, np.ndarray):
+        # torch takes neither foreign byte order nor, without a warning, read-only memory
+        return torch.from_numpy(np.require(values, values.dtype.newbyteorder("="), ["C", "W"]))
+    return values.detach().cpu().contiguous()
+
+
+def _classes(metadata: Mapping[str, str]) -> list[str]:
+    if "classes" not in metadata:
+        raise ValueError("the metadata has no 'classes'")
+    classes = json.loads(metadata["classes"])
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("the metadata's 'classes' is not a JSON list of names")
+    if len(set(classes)) != len(classes):
+        raise ValueError("a class name stands twice in the metadata's 'classes'")
+    return classes
+
+
 def _checked(
     images: Tensor | np.ndarray[Any, Any], labels: Tensor | np.ndarray[Any, Any], metadata: Mapping[str, str]
 ) -> tuple[Tensor, Tensor]:
     # safetensors' NumPy writer dumps raw memory: anything strided would come back reshuffled
-    x = torch.from_numpy(np.ascontiguousarray(images)) if isinstance(images, np.ndarray) else images.contiguous()
-    y = torch.from_numpy(np.ascontiguousarray(labels)) if isinstance(labels, np.ndarray) else labels.contiguous()
+    x, y = _contiguous(images), _contiguous(labels)
     if x.dtype != torch.uint8 or x.ndim != 4:
         raise ValueError(f"images must be uint8 (N, C, H, W), found {x.dtype} {tuple(x.shape)}")
     if y.dtype != torch.int64 or y.shape != x.shape[:1]:
         raise ValueError(f"labels must be int64 ({len(x)},), found {y.dtype} {tuple(y.shape)}")
-    classes = json.loads(metadata["classes"])
+    classes = _classes(metadata)
     if len(y) and not 0 <= int(y.min()) <= int(y.max()) < len(classes):
         raise ValueError(f"labels {int(y.min())}..{int(y.max())} do not fit {len(classes)} classes")
     return x, y
@@ -68,14 +86,24 @@ def save(
 
 
 def load(path: Path) -> ImageSet:
-    """Raises UserError if the file is missing, broken, or holds no images."""
+    """Raises UserError naming the file if it is missing, broken, or holds no labelled images."""
     tensors, metadata = files.load_tensors(path)
     try:
-        images, labels, classes = tensors["images"], tensors["labels"], json.loads(metadata["classes"])
-        _checked(images, labels, metadata)
+        images, labels = _checked(tensors["images"], tensors["labels"], metadata)
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: not a set of labelled images ({error}); make it again") from error
-    return ImageSet(images, labels, classes, metadata)
+    return ImageSet(images, labels, _classes(metadata), metadata)
+
+
+def load_labels_and_metadata(path: Path) -> tuple[Tensor, dict[str, str]]:
+    """Labels int64 (N,) and metadata, without reading the images. Raises UserError as load does."""
+    tensors, metadata = files.load_tensors(path, lambda name: name == "labels")
+    try:
+        labels = tensors["labels"]
+        _checked(torch.empty(len(labels), 0, 0, 0, dtype=torch.uint8), labels, metadata)
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: not a set of labelled images ({error}); make it again") from error
+    return labels, metadata
 
 
 def require_same_classes(path_a: Path, set_a: ImageSet, path_b: Path, set_b: ImageSet) -> None:
@@ -97,6 +125,7 @@ class Writer:
 
     def __init__(self, path: Path, image_shape: tuple[int, ...], metadata: Mapping[str, str]) -> None:
         self._path, self._shape, self._metadata = path, image_shape, dict(metadata)
+        _classes(self._metadata)
         self._room = (len(json.dumps(self._metadata)) + HEADER_ROOM) // 8 * 8
         self._labels: list[Tensor] = []
         self._context = files.replacing(path)
@@ -113,12 +142,18 @@ class Writer:
         x, y = _checked(images, labels, self._metadata)
         if tuple(x.shape[1:]) != self._shape:
             raise ValueError(f"images of {self._shape} were announced, found {tuple(x.shape[1:])}")
-        self._file.write(x.numpy().tobytes())
-        self._labels.append(y)
+        self._file.write(x.numpy().data)
+        self._labels.append(y.clone())  # the caller may reuse its buffer for the next batch
 
-    def finish(self) -> None:
-        """Write labels and header, flush to disk, and move the file into place."""
-        labels = torch.cat(self._labels)
+    def finish(self, metadata: Mapping[str, str] | None = None) -> None:
+        """Write labels and header, flush to disk, and move the file into place.
+
+        metadata, where given, replaces the one from the start. Raises ValueError if it does not fit labels or room.
+        """
+        labels = torch.cat([torch.empty(0, dtype=torch.int64), *self._labels])
+        if metadata is not None:
+            _checked(torch.empty(len(labels), 0, 0, 0, dtype=torch.uint8), labels, metadata)
+            self._metadata = dict(metadata)
         count, size = len(labels), len(labels) * int(np.prod(self._shape))
         gap = -size % 8  # int64 labels are read in place by some loaders: keep them aligned
         self._file.write(b"\0" * gap)
@@ -131,8 +166,11 @@ class Writer:
         if gap:
             header["padding"] = {"dtype": "U8", "shape": [gap], "data_offsets": [size, size + gap]}
             header["labels"]["data_offsets"] = [size + gap, size + gap + 8 * count]
+        text = json.dumps(header).encode()
+        if len(text) > self._room:
+            raise ValueError(f"the header takes {len(text)} bytes, {self._room} were kept for it")
         self._file.seek(0)
-        self._file.write(self._room.to_bytes(8, "little") + json.dumps(header).encode().ljust(self._room))
+        self._file.write(self._room.to_bytes(8, "little") + text.ljust(self._room))
         self._file.close()
         self._finished = True
         self._context.__exit__(None, None, None)
@@ -141,5 +179,7 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if not self._finished:
-            self._file.close()
-            self._temporary.unlink()
+            try:
+                self._file.close()  # on a full disk even this fails
+            finally:
+                self._temporary.unlink(missing_ok=True)

@@ -84,9 +84,8 @@ def stage(job: program.Job) -> None:
     if block.budget_seconds and used > block.budget_seconds:
         job.output("samples").unlink()
         raise UserError(
-            f"sample.budget_seconds: {used:.2f} s were used of {block.budget_seconds} s ({budget.account()}), the set is "
-            "deleted; "
-            "run again when the machine is less busy, or give a longer budget"
+            f"sample.budget_seconds: {used:.2f} s were used of {block.budget_seconds} s, by phase {budget.account()}; "
+            "the set is deleted: run again when the machine is less busy, or give a longer budget"
         )
     account = {
         "images": drawn,
