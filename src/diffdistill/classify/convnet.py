@@ -22,12 +22,12 @@ class ConvNet(nn.Module):
                 nn.ReLU(),
                 nn.AvgPool2d(2),
             ]
-        self.features = nn.Sequential(*layers)
+        self.features = nn.Sequential(*layers, nn.Flatten())
         self.classifier = nn.Linear(width * side**2, num_classes)
 
     def embed(self, x: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) -> the classifier's input (B, F)."""
-        return self.features(x).flatten(1)  # type: ignore[no-any-return]
+        return self.features(x)  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) -> logits (B, K)."""

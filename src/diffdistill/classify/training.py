@@ -78,7 +78,7 @@ class Classifier(nn.Module):
                 ConvNet(**shape), (tensors["mean"].flatten().tolist(), tensors["std"].flatten().tolist()), shape
             )
             classifier.load_state_dict(tensors, strict=True)
-        except (KeyError, RuntimeError) as error:
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise UserError(f"{path}: not a classifier of this workflow ({error}); make it again") from error
         return classifier.eval()
 

@@ -1,0 +1,125 @@
+"""Archives and folders, read file by file into memory: nothing is ever unpacked to disk."""
+
+import hashlib
+import lzma
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+from diffdistill.errors import UserError
+from diffdistill.runtime import files
+
+MEMBER_LIMIT = 1 << 30
+"""Bytes that one file in an archive may claim; CIFAR's largest has 155 MB."""
+RATIO_LIMIT = 200
+"""How many times its own size an archive may unpack to once that exceeds RATIO_FREE; pictures stay below 20."""
+RATIO_FREE = 1 << 26
+
+Wanted = Callable[[str], bool]
+_BROKEN = (
+    OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+    RuntimeError, NotImplementedError, ValueError, UnicodeError,
+)  # fmt: skip
+
+
+def names(path: Path) -> list[str]:
+    """Names of all files, sorted, with '/' between folders. Raises UserError as read does."""
+    if path.is_dir():
+        return sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    return sorted(name for name, _ in _entries(path, lambda name: False))
+
+
+def read(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
+    """Name and content of the wanted files of a folder, a zip or a tar (plain, gz, bz2, xz).
+
+    Folders come in sorted order, archives in their own. Raises UserError naming the archive if it is missing, broken,
+    holds links, devices, names that point outside, a name twice, or claims to unpack to more than is plausible.
+    """
+    if path.is_dir():
+        for name in filter(wanted, names(path)):
+            yield name, (path / name).read_bytes()
+        return
+    for name, data in _entries(path, wanted):
+        if data is not None:
+            yield name, data
+
+
+def checksum(path: Path) -> str:
+    """Hexadecimal SHA-256 of an archive, or of the names and contents of a folder's files."""
+    if not path.is_dir():
+        return files.sha256(path)
+    digest = hashlib.sha256()
+    for name in names(path):
+        digest.update(f"{name}\0{files.sha256(path / name)}\n".encode())
+    return digest.hexdigest()
+
+
+def _entries(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes | None]]:
+    """Every file of an archive, with its content where wanted."""
+    if not path.exists():
+        raise UserError(f"{path}: no such file or folder; fetch it, or give its place")
+    entries = _zip_entries if zipfile.is_zipfile(path) else _tar_entries
+    try:
+        yield from entries(path, wanted)
+    except _BROKEN as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: not a whole zip or tar archive ({reason}); fetch it again") from error
+
+
+class _Guard:
+    """Refuses what no honest archive of images holds."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._seen, self._total = path, set[str](), 0
+        self._limit = max(RATIO_FREE, RATIO_LIMIT * path.stat().st_size)
+
+    def name(self, name: str, size: int, link_or_device: bool) -> str:
+        """The name to use. Raises UserError for a member that is refused."""
+        if link_or_device:
+            raise self._refuse(name, "is a link or a device")
+        pure = PurePosixPath(name.replace("\\", "/"))
+        if pure.is_absolute() or ".." in pure.parts or not pure.parts:
+            raise self._refuse(name, "points outside")
+        if pure.as_posix() in self._seen:
+            raise self._refuse(name, "is there twice")
+        self._seen.add(pure.as_posix())
+        self._total += size
+        if size > MEMBER_LIMIT or self._total > self._limit:
+            raise self._refuse(name, f"claims {size} bytes unpacked ({self._total} so far), which is not plausible")
+        return pure.as_posix()
+
+    def _refuse(self, name: str, why: str) -> UserError:
+        return UserError(f"{self._path}: refused, because {name!r} {why}; pack plain files only")
+
+
+def _zip_entries(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes | None]]:
+    guard = _Guard(path)
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            if member.is_dir():
+                continue
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            name = guard.name(member.filename, member.file_size, kind not in (0, stat.S_IFREG))
+            yield name, archive.read(member) if wanted(name) else None
+
+
+def _tar_entries(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes | None]]:
+    guard = _Guard(path)
+    with tarfile.open(path) as archive:
+        for member in archive:
+            if member.isdir():
+                continue
+            name = guard.name(member.name, member.size, not member.isreg() or member.issparse())
+            file = archive.extractfile(member) if wanted(name) else None
+            data = file.read() if file else None
+            if data is not None and len(data) != member.size:
+                raise tarfile.ReadError(f"{name} is cut off")
+            yield name, data
+        # tarfile takes a file that was cut between two members for a whole one
+        assert archive.fileobj is not None
+        archive.fileobj.seek(archive.offset)
+        if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("its end mark is missing")

@@ -1,0 +1,112 @@
+"""Files from the network or a local path: checked, then moved into place; whole or absent."""
+
+import hashlib
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from diffdistill.errors import UserError
+from diffdistill.runtime import files
+
+TIMEOUT_SECONDS = (10.0, 60.0)
+"""To connect, and between two pieces of data."""
+_DIGITS = {"md5": 32, "sha256": 64}
+
+
+def fetch(
+    addresses: Sequence[str],
+    checksum: str | None,
+    destination: Path,
+    *,
+    progress: bool = False,
+    timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS,
+) -> None:
+    """Put the first address that gives the right file to `destination`; nothing is done if that is there already.
+
+    addresses: http(s) or file URLs, or local paths. checksum: "md5:..." or "sha256:..."; None is allowed for local
+    files alone. Raises UserError, in one line, naming every address with the checksum expected and found.
+    """
+    kind, expected = _parsed(checksum)
+    if not addresses:
+        raise UserError(f"{destination}: there is no address to fetch it from; give one")
+    if checksum is not None and destination.is_file() and _digest(destination, kind) == expected:
+        return
+    failures = []
+    for address in addresses:
+        local = _local_path(address)
+        if local is None and checksum is None:
+            raise UserError(f"{address}: no checksum is given; add md5:... or sha256:... as its publisher states it")
+        try:
+            with files.replacing(destination) as temporary:
+                trouble = None
+                if local is not None:
+                    if not local.is_file():
+                        raise _NotFetchedError("no such file" if not local.exists() else "not a file; read it in place")
+                    shutil.copyfile(local, temporary)
+                else:
+                    trouble = _download(address, temporary, progress, timeout_seconds)
+                _check(temporary, kind, expected, trouble)
+            return
+        except _NotFetchedError as failure:
+            failures.append(f"{address}: {failure}")
+    remedy = "try later, give another address, or fetch it by hand and give its path"
+    raise UserError(f"{destination} was not made: {'; '.join(failures)}; {remedy}")
+
+
+class _NotFetchedError(Exception):
+    """Why one address did not do, in one line."""
+
+
+def _parsed(checksum: str | None) -> tuple[str, str]:
+    """Algorithm and lower-case digits."""
+    if checksum is None:
+        return "sha256", ""
+    kind, _, digits = checksum.strip().lower().partition(":")
+    if kind not in _DIGITS or not re.fullmatch(f"[0-9a-f]{{{_DIGITS[kind]}}}", digits):
+        raise UserError(f"checksum: '{checksum}' is neither md5: and 32 nor sha256: and 64 hexadecimal digits")
+    return kind, digits
+
+
+def _local_path(address: str) -> Path | None:
+    parts = urlsplit(address)
+    if parts.scheme.lower() in ("http", "https"):
+        return None
+    if parts.scheme.lower() == "file":
+        return Path(unquote(parts.path))
+    if "://" in address:
+        raise UserError(f"{address}: '{parts.scheme}' addresses cannot be fetched; give http, https or a path")
+    return Path(address).expanduser()
+
+
+def _digest(path: Path, kind: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, kind).hexdigest()
+
+
+def _download(url: str, target: Path, progress: bool, timeout_seconds: tuple[float, float]) -> str | None:
+    """What went wrong on the way, if anything did; the target holds what came."""
+    import pooch  # with requests it takes half a second, which only this rule should pay
+    import requests
+
+    # unencoded, as some servers label a .tar.gz as an encoding, and it would arrive unpacked
+    downloader = pooch.HTTPDownloader(
+        progressbar=progress, timeout=timeout_seconds, headers={"Accept-Encoding": "identity"}
+    )
+    try:
+        downloader(url, str(target), None)
+    except (requests.RequestException, OSError) as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    return None
+
+
+def _check(path: Path, kind: str, expected: str, trouble: str | None) -> None:
+    found, size = _digest(path, kind), path.stat().st_size
+    if trouble is None and (not expected or found == expected):
+        return
+    with path.open("rb") as file:
+        page = b"<html" in file.read(1024).lower()
+    what = f" of {size} bytes" + (", a web page" if page else "") if size else ", nothing came"
+    because = f" ({trouble})" if trouble else ""
+    raise _NotFetchedError(f"expected {kind}:{expected}, found {kind}:{found}{what}{because}")
