@@ -57,11 +57,39 @@ class Block(BaseModel):
 class Source(Block):
     """Where the images come from, and how validation and test are cut where none are published."""
 
-    kind: Literal["digits"]
+    kind: Literal["digits", "cifar100", "tinyimagenet", "folder", "idx"]
+    path: str | None = None
+    """A local archive or folder, read in place."""
+    urls: tuple[str, ...] = ()
+    """Addresses of the archive, tried in turn; fetched once, before any other job."""
+    checksum: Annotated[str, Field(pattern=r"^(md5|sha256):[0-9a-f]+$")] | None = None
+    """Of the archive; needed with urls."""
+    size: Positive | None = None
+    """Side in pixels that a folder's pictures are cropped and scaled to; null: all must have one size."""
     validation_per_class: Positive
     test_per_class: Positive | None = None
     """Cut from the images where the source publishes no test split."""
     seed: NotNegative = 0
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        given = [name for name in ("path", "urls") if getattr(self, name)]
+        if self.kind == "digits":
+            if given:
+                raise ValueError(f"digits are bundled and take no {given[0]}")
+        elif len(given) != 1:
+            raise ValueError(f"'{self.kind}' needs either path or urls")
+        if self.urls and self.checksum is None:
+            raise ValueError("urls need a checksum, such as md5:0123…")
+        if self.size is not None and self.kind != "folder":
+            raise ValueError("size is for a folder's pictures; the other sources have one")
+        return self
+
+    def file(self, dataset: str) -> str | None:
+        """Where the archive or folder lies once it is there; None for bundled images."""
+        if self.path is not None:
+            return self.path
+        return f"data/raw/{dataset}/{self.urls[0].rsplit('/', 1)[-1]}" if self.urls else None
 
 
 class Model(Block):
@@ -310,7 +338,7 @@ def _line(where: str, problem: Any) -> str:
     return f"{where}: {key + ': ' if key else ''}{message}{shown}"
 
 
-def as_json(*blocks: Block, **named: Block | int | float | str | None) -> str:
+def as_json(*blocks: Block, **named: Block | tuple[str, ...] | int | float | str | None) -> str:
     """Blocks as the JSON that a stage is given: one block as it is, named ones under their names; keys sorted."""
     values: dict[str, Any] = {}
     for block in blocks:

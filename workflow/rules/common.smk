@@ -70,6 +70,18 @@ def at_seeds(pattern):
     ]
 
 
+def only_for(train_set, pattern):
+    """An input function: the pattern for one training set, nothing for the others."""
+    return lambda wildcards: pattern.format(**wildcards) if wildcards.train_set == train_set else []
+
+
+def features_of(wildcards):
+    """The network whose features the distance is taken between: a given file, or our own classifier."""
+    settings = experiment(wildcards).fid
+    own = f"results/{wildcards.dataset}/fid/features.safetensors"
+    return own if settings.features == "classifier" else settings.inception_weights
+
+
 def named(name, paths):
     """name=path for each path, as a stage reads them."""
     return [f"{name}={path}" for path in paths]

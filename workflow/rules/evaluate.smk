@@ -31,9 +31,9 @@ rule baseline:
     input:
         train=split("train"),
         test=split("test"),
-        distilled=lambda wildcards: (
-            f"results/{wildcards.dataset}/distilled.safetensors" if wildcards.train_set == "real-random" else []
-        ),
+        # where the distilled set is as large as the real one, the training on all of it is not repeated
+        distilled=only_for("real-random", "results/{dataset}/distilled.safetensors"),
+        real=only_for("real-random", "results/{dataset}/baseline/real.{seed}.json"),
     output:
         accuracy="results/{dataset}/baseline/{train_set}.{seed}.json",
     log:
@@ -53,11 +53,10 @@ rule baseline:
             protocol=experiment(wildcards).evaluate.protocol,
             seed=int(wildcards.seed),
         ),
-        distilled=lambda wildcards, input: named("distilled", [input.distilled] if input.distilled else []),
+        inputs=lambda wildcards, input: all_named(input),
     shell:
         "exec python -m diffdistill.stages.evaluate --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in train={input.train:q} test={input.test:q} {params.distilled:q}"
-        " --out accuracy={output.accuracy:q}"
+        " --in {params.inputs:q} --out accuracy={output.accuracy:q}"
 
 
 rule accuracy:

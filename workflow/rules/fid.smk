@@ -1,8 +1,33 @@
-rule fid_reference:
+rule fid_features:
     input:
         train=split("train"),
     output:
         features="results/{dataset}/fid/features.safetensors",
+    log:
+        "logs/{dataset}/fid_features.log",
+    benchmark:
+        "logs/{dataset}/fid_features.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 8
+    resources:
+        mem_mb=16000,
+        runtime=60,
+    params:
+        config=lambda wildcards: experiments.as_json(
+            classifier=experiment(wildcards).fid.classifier,
+            seed=experiment(wildcards).fid.seed,
+        ),
+    shell:
+        "exec python -m diffdistill.stages.fid_features --config {params.config:q} --threads {threads} --log {log:q}"
+        " --in train={input.train:q} --out features={output.features:q}"
+
+
+rule fid_reference:
+    input:
+        train=split("train"),
+        features=features_of,
+    output:
         reference="results/{dataset}/fid/reference.safetensors",
     log:
         "logs/{dataset}/fid_reference.log",
@@ -15,21 +40,16 @@ rule fid_reference:
         mem_mb=16000,
         runtime=60,
     params:
-        config=lambda wildcards: experiments.as_json(
-            features=experiment(wildcards).fid.features,
-            classifier=experiment(wildcards).fid.classifier,
-            seed=experiment(wildcards).fid.seed,
-        ),
+        config=lambda wildcards: experiments.as_json(features=experiment(wildcards).fid.features),
     shell:
         "exec python -m diffdistill.stages.fid_reference --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in train={input.train:q}"
-        " --out features={output.features:q} reference={output.reference:q}"
+        " --in train={input.train:q} features={input.features:q} --out reference={output.reference:q}"
 
 
 rule fid:
     input:
         weights="results/{dataset}/weights/{step}.safetensors",
-        features="results/{dataset}/fid/features.safetensors",
+        features=features_of,
         reference="results/{dataset}/fid/reference.safetensors",
     output:
         fid="results/{dataset}/fid/{step}.json",

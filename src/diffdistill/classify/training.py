@@ -141,7 +141,7 @@ def fit(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed("convnet", seed))
         classifier = Classifier(ConvNet(**shape), statistics, shape)
-    classifier = classifier.to(device).to(memory_format=torch.channels_last)
+    classifier = classifier.to(device)
     images, labels = images.to(device), labels.to(device)
 
     def optimiser() -> torch.optim.SGD:

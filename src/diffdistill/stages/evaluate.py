@@ -32,10 +32,13 @@ def stage(job: program.Job) -> None:
     kept = selection.every(train.labels)
     if train_set == "real-random":
         as_many = len(image_files.load(job.input("distilled")).labels)
-        if as_many < len(kept):
-            kept = selection.at_random(train.labels, as_many, seed)
-        else:
-            logger.info("the distilled set has %d images, the real one %d: all are taken", as_many, len(kept))
+        if as_many >= len(kept):
+            logger.info(
+                "the distilled set has %d images, the real one %d: this is the training on all", as_many, len(kept)
+            )
+            files.write_json(job.output("accuracy"), {**files.read_json(job.input("real")), "train_set": train_set})
+            return
+        kept = selection.at_random(train.labels, as_many, seed)
     images, labels = train.images[kept], train.labels[kept]
     statistics = training.statistics(protocol, images)
     classifier = training.fit(

@@ -1,7 +1,4 @@
-"""Reads the train split; writes the features' weights (a classifier trained on it) and the split's mean and covariance.
-
-With `features: inception` the weights are a given file, and only mean and covariance are made.
-"""
+"""Reads the train split and the features' network; writes mean and covariance of the split's features."""
 
 import json
 import sys
@@ -9,8 +6,6 @@ from collections.abc import Sequence
 
 import torch
 
-from diffdistill import config
-from diffdistill.classify import training
 from diffdistill.data import images as image_files
 from diffdistill.metrics import features, frechet
 from diffdistill.runtime import device as devices
@@ -19,21 +14,11 @@ from diffdistill.runtime import files, program
 
 def stage(job: program.Job) -> None:
     devices.use_threads(job.threads)
-    device = devices.best_device()
-    kind, seed = job.config["features"], job.config["seed"]
+    kind, network_file = job.config["features"], job.input("features")
     data = image_files.load(job.input("train"))
-    if kind == "classifier":
-        protocol = training.Protocol(**config.read(config.Protocol, job.config["classifier"]).model_dump())
-        classifier = training.fit(
-            data.images, data.labels, num_classes=len(data.classes), protocol=protocol,
-            statistics=training.statistics(protocol, data.images), seed=seed, device=device, progress="features",
-        )  # fmt: skip
-        network_file = job.output("features")
-        classifier.to_file(network_file, data.classes)
-    else:
-        network_file = job.input("inception")
-    values = features.of_images(kind, network_file, data.images, device)
-    mean, covariance = frechet.mean_and_covariance(values)
+    mean, covariance = frechet.mean_and_covariance(
+        features.of_images(kind, network_file, data.images, devices.best_device())
+    )
     metadata = {
         "features": kind,
         "features_sha256": files.sha256(network_file),

@@ -1,4 +1,4 @@
-"""Reads the bundled digits; writes train, validation and test splits of uint8 images and labels.
+"""Reads an archive, a folder or the bundled digits; writes train, validation and test splits: images and labels.
 
 Validation is cut from the published training images before anything else happens; where no test split is published,
 test is cut from them first.
@@ -8,10 +8,12 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from diffdistill import config
+from diffdistill.data import cifar, digits, fetching, folder, idx, splits, tinyimagenet
 from diffdistill.data import images as image_files
-from diffdistill.data import sources, splits
+from diffdistill.data.raw import Array, RawData
 from diffdistill.errors import UserError
 from diffdistill.runtime import program
 
@@ -20,9 +22,11 @@ logger = logging.getLogger("diffdistill")
 
 def stage(job: program.Job) -> None:
     block = config.read(config.Source, job.config)
-    raw = sources.digits()
+    raw = _read(block, job.inputs.get("source", []))
+    if raw.train_images.shape[2] != raw.train_images.shape[3]:
+        raise UserError(f"source: images are {raw.train_images.shape[2:]} pixels, squares are needed; give source.size")
     images, labels = raw.train_images, raw.train_labels
-    parts: dict[str, tuple[sources.Array, sources.Array]] = {}
+    parts: dict[str, tuple[Array, Array]] = {}
     if raw.test_images is not None and raw.test_labels is not None:
         parts["test"] = (raw.test_images, raw.test_labels)
     elif block.test_per_class is None:
@@ -39,10 +43,24 @@ def stage(job: program.Job) -> None:
             "source": block.kind,
             "source_checksum": raw.checksum,
             "split": name,
+            **({"class_titles": json.dumps(raw.class_titles)} if raw.class_titles else {}),
             "cut": json.dumps(block.model_dump(mode="json"), sort_keys=True),
         }
         image_files.save(job.output(name), part_images, part_labels, metadata)
         logger.info("%s: %d images of %s, %d classes", name, len(part_images), part_images.shape[1:], len(raw.classes))
+
+
+def _read(block: config.Source, files: list[Path]) -> RawData:
+    if block.kind == "digits":
+        return digits.read()
+    if len(files) != 1:
+        raise UserError(f"--in source=PATH must be given exactly once for {block.kind}, found {len(files)}")
+    path = files[0]
+    if block.checksum is not None and path.is_file():
+        fetching.require(path, block.checksum)
+    if block.kind == "folder":
+        return folder.read(path, size=block.size)
+    return {"cifar100": cifar.read, "tinyimagenet": tinyimagenet.read, "idx": idx.read}[block.kind](path)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
