@@ -25,7 +25,7 @@ def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
 
 def test_the_shipped_config_is_valid() -> None:
     digits = config.parse(PLAIN).experiment("digits")
-    assert digits.train.learning_rate == 1.5e-3  # YAML alone reads 1.5e-3 as text
+    assert digits.train.learning_rate == 2e-3  # YAML alone reads 2e-3 as text
     assert digits.slice_ends()[-1] == digits.train.iterations
     assert set(digits.fid_steps()) >= set(digits.slice_ends())
 
@@ -39,7 +39,7 @@ def test_the_shipped_config_is_valid() -> None:
         (lambda d: d["train"].update(iterations=True), ["datasets.digits.train.iterations", "True"]),
         (lambda d: d["train"].update(learning_rate="nan"), ["datasets.digits.train.learning_rate"]),
         (lambda d: d["train"].update(flip="maybe"), ["datasets.digits.train.flip", "maybe"]),
-        (lambda d: d["train"].update(slice_iterations=1600), ["slice_iterations 1600", "fid.every 750"]),
+        (lambda d: d["train"].update(slice_iterations=1500), ["slice_iterations 1500", "fid.every 1000"]),
         (lambda d: d.pop("model"), ["datasets.digits.model", "missing"]),
         (lambda d: d["model"].update(depth=3), ["datasets.digits.model", "depth 3"]),
         (lambda d: d["sample"].update(images=3), ["datasets.digits.sample", "budget_seconds", "images"]),
@@ -75,11 +75,11 @@ def test_null_removes_an_experiment_and_unknown_names_are_refused() -> None:
 
 
 def test_slices_cover_the_training_once() -> None:
-    values = changed(lambda d: d["train"].update(iterations=3750, slice_iterations=1500))
+    values = changed(lambda d: d["train"].update(iterations=5000, slice_iterations=2000))
     digits = config.parse(values).experiment("digits")
-    assert digits.slice_ends() == [1500, 3000, 3750]
-    assert [digits.slice_before(end) for end in digits.slice_ends()] == [None, 1500, 3000]
-    assert [digits.slice_of(step) for step in digits.fid_steps()] == [1500, 1500, 3000, 3000, 3750]
+    assert digits.slice_ends() == [2000, 4000, 5000]
+    assert [digits.slice_before(end) for end in digits.slice_ends()] == [None, 2000, 4000]
+    assert [digits.slice_of(step) for step in digits.fid_steps()] == [2000, 2000, 4000, 4000, 5000]
     with pytest.raises(UserError, match="no training slice ends at iteration 300"):
         digits.slice_before(300)
 

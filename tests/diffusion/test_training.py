@@ -9,6 +9,7 @@ import torch
 from diffdistill.diffusion import training
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
+from diffdistill.runtime import tensors as tensor_files
 
 RECIPE = training.Recipe(
     iterations=20, batch_size=8, learning_rate=1e-3, warmup_iterations=4, decay="linear", weight_decay=0.03,
@@ -25,9 +26,7 @@ def fresh(recipe: training.Recipe = RECIPE) -> training.State:
 
 def tensors(state: training.State, path: Path) -> dict[str, torch.Tensor]:
     state.save(path, {})
-    return {
-        name: value for name, value in training.files.load_tensors(path)[0].items() if name[:4] not in ("hist", "snap")
-    }
+    return {name: value for name, value in tensor_files.load(path)[0].items() if name[:4] not in ("hist", "snap")}
 
 
 def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:

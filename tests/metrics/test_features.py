@@ -13,7 +13,7 @@ from diffdistill.classify.convnet import ConvNet
 from diffdistill.classify.training import Classifier
 from diffdistill.errors import UserError
 from diffdistill.metrics import features
-from diffdistill.runtime import files
+from diffdistill.runtime import tensors as tensor_files
 from diffdistill.runtime.seeds import generator
 
 CPU = torch.device("cpu")
@@ -66,7 +66,7 @@ def test_an_image_of_the_mean_colour_is_normalised_to_zero() -> None:
 def test_another_networks_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "uvit.safetensors"
     tensors = {"mean": torch.zeros(1), "std": torch.ones(1)}
-    files.save_tensors(path, tensors, {"shape": json.dumps({"img_size": 8, "embed_dim": 64})})
+    tensor_files.save(path, tensors, {"shape": json.dumps({"img_size": 8, "embed_dim": 64})})
     with pytest.raises(UserError, match="not a classifier"):
         features.of_images("classifier", path, IMAGES, CPU)
 

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from diffdistill.errors import UserError
 from diffdistill.runtime import files
+from diffdistill.runtime import tensors as tensor_files
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -29,23 +30,23 @@ def test_non_finite_numbers_never_reach_a_json_file(tmp_path: Path) -> None:
 def test_tensors_come_back_as_safetensors_reads_them(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     tensors = {"x.a": torch.arange(6.0).reshape(2, 3).T, "x.b": torch.tensor([1, 2]), "y": torch.zeros(0, 4)}
-    files.save_tensors(path, tensors, {"key": "value"})
-    loaded, metadata = files.load_tensors(path)
+    tensor_files.save(path, tensors, {"key": "value"})
+    loaded, metadata = tensor_files.load(path)
     assert metadata == {"key": "value"}
     for name, tensor in load_file(path).items():
         assert torch.equal(loaded[name], tensor) and torch.equal(tensors[name], tensor)
-    assert list(files.load_tensors(path, lambda name: name == "x.b")[0]) == ["x.b"]
+    assert list(tensor_files.load(path, lambda name: name == "x.b")[0]) == ["x.b"]
 
 
 @pytest.mark.parametrize("keep", [0, 4, 20, 100, -1])
 def test_a_cut_file_is_named(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "a.safetensors"
-    files.save_tensors(path, {"x": torch.zeros(64)}, {})
+    tensor_files.save(path, {"x": torch.zeros(64)}, {})
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(UserError, match=r"a\.safetensors.*delete it and run again"):
-        files.load_tensors(path)
+        tensor_files.load(path)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.safetensors: no such file"):
-        files.load_tensors(tmp_path / "none.safetensors")
+        tensor_files.load(tmp_path / "none.safetensors")

@@ -14,7 +14,7 @@ import torch
 
 from diffdistill import config
 from diffdistill.data import images as image_files
-from diffdistill.runtime import files
+from diffdistill.runtime import tensors as tensor_files
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ def project(folder: Path) -> Path:
 
 
 def result(folder: Path) -> dict[str, torch.Tensor]:
-    return files.load_tensors(folder / "train/400.safetensors", lambda name: name != "history")[0]
+    return tensor_files.load(folder / "train/400.safetensors", lambda name: name != "history")[0]
 
 
 def test_ten_kills_change_nothing(tmp_path: Path) -> None:

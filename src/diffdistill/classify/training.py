@@ -13,7 +13,7 @@ from tqdm import tqdm
 from diffdistill.classify.augment import augment
 from diffdistill.classify.convnet import ConvNet
 from diffdistill.errors import UserError
-from diffdistill.runtime import files
+from diffdistill.runtime import tensors as tensor_files
 from diffdistill.runtime.seeds import derive_seed, generator
 
 Statistics = tuple[list[float], list[float]]
@@ -66,12 +66,12 @@ class Classifier(nn.Module):
 
     def to_file(self, path: Path, classes: list[str]) -> None:
         metadata = {"classes": json.dumps(classes), "shape": json.dumps(self.shape)}
-        files.save_tensors(path, self.state_dict(), metadata)
+        tensor_files.save(path, self.state_dict(), metadata)
 
     @classmethod
     def from_file(cls, path: Path) -> "Classifier":
         """In evaluation mode. Raises UserError if the file does not hold one."""
-        tensors, metadata = files.load_tensors(path)
+        tensors, metadata = tensor_files.load(path)
         try:
             shape = json.loads(metadata["shape"])
             classifier = cls(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from diffdistill.errors import UserError
 from diffdistill.runtime import files
+from diffdistill.runtime import tensors as tensor_files
 
 HEADER_ROOM = 65536
 """Bytes that a streamed file keeps for its header beyond the metadata known at the start."""
@@ -82,12 +83,12 @@ def save(
 ) -> None:
     """Write one set; metadata["classes"] is the JSON list of class names. Raises ValueError for other types."""
     x, y = _checked(images, labels, metadata)
-    files.save_tensors(path, {"images": x, "labels": y}, metadata)
+    tensor_files.save(path, {"images": x, "labels": y}, metadata)
 
 
 def load(path: Path) -> ImageSet:
     """Raises UserError naming the file if it is missing, broken, or holds no labelled images."""
-    tensors, metadata = files.load_tensors(path)
+    tensors, metadata = tensor_files.load(path)
     try:
         images, labels = _checked(tensors["images"], tensors["labels"], metadata)
     except (KeyError, ValueError) as error:
@@ -97,7 +98,7 @@ def load(path: Path) -> ImageSet:
 
 def load_labels_and_metadata(path: Path) -> tuple[Tensor, dict[str, str]]:
     """Labels int64 (N,) and metadata, without reading the images. Raises UserError as load does."""
-    tensors, metadata = files.load_tensors(path, lambda name: name == "labels")
+    tensors, metadata = tensor_files.load(path, lambda name: name == "labels")
     try:
         labels = tensors["labels"]
         _checked(torch.empty(len(labels), 0, 0, 0, dtype=torch.uint8), labels, metadata)

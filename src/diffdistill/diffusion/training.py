@@ -18,7 +18,7 @@ from diffdistill.diffusion.loss import noise_prediction_loss
 from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
-from diffdistill.runtime import files
+from diffdistill.runtime import tensors as tensor_files
 from diffdistill.runtime.seeds import derive_seed, generator
 
 HISTORY = ("iteration", "loss", "learning_rate", "ema_decay", "images_per_second")
@@ -109,14 +109,14 @@ class State:
             tensors |= {f"snapshot.{step}.{name}": value for name, value in average.items()}
         tensors["history"] = torch.tensor(self.history, dtype=torch.float64).reshape(-1, len(HISTORY))
         numbers = {"iteration": str(self.iteration), "seconds": repr(self.seconds)}
-        files.save_tensors(path, tensors, {**metadata, **numbers})
+        tensor_files.save(path, tensors, {**metadata, **numbers})
 
     def load(self, path: Path, *, same_slice: bool) -> dict[str, str]:
         """Take over a saved state; a new slice starts with neither snapshots nor history. Returns the metadata.
 
         Raises UserError if the file is broken or belongs to another network.
         """
-        tensors, metadata = files.load_tensors(path, lambda name: same_slice or not name.startswith(("snap", "hist")))
+        tensors, metadata = tensor_files.load(path, lambda name: same_slice or not name.startswith(("snap", "hist")))
         groups: dict[str, dict[str, Tensor]] = {}
         for name, value in tensors.items():
             group, _, rest = name.partition(".")

@@ -9,7 +9,7 @@ import torch
 
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
-from diffdistill.runtime import files
+from diffdistill.runtime import tensors as tensor_files
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Shape:
 
 
 def save(path: Path, tensors: Mapping[str, torch.Tensor], shape: Shape, metadata: Mapping[str, str]) -> None:
-    files.save_tensors(path, tensors, {**metadata, "shape": json.dumps(asdict(shape))})
+    tensor_files.save(path, tensors, {**metadata, "shape": json.dumps(asdict(shape))})
 
 
 def load(path: Path, device: torch.device) -> tuple[UViT, Shape, dict[str, str]]:
@@ -38,7 +38,7 @@ def load(path: Path, device: torch.device) -> tuple[UViT, Shape, dict[str, str]]
 
     Raises UserError if a tensor is missing, superfluous, of another shape or not finite.
     """
-    tensors, metadata = files.load_tensors(path)
+    tensors, metadata = tensor_files.load(path)
     if "shape" not in metadata:
         raise UserError(f"{path}: no network shape in its metadata; it was not written by this workflow")
     shape = Shape(**json.loads(metadata["shape"]))

@@ -17,6 +17,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.alpha": 0.25,
     "pdf.fonttype": 42,
     "svg.hashsalt": "diffdistill",

@@ -14,6 +14,7 @@ from diffdistill.errors import UserError
 from diffdistill.metrics import features, frechet
 from diffdistill.runtime import device as devices
 from diffdistill.runtime import files, program
+from diffdistill.runtime import tensors as tensor_files
 
 logger = logging.getLogger("diffdistill")
 
@@ -25,7 +26,7 @@ def stage(job: program.Job) -> None:
     images, batch_size, seed = job.config["images"], job.config["batch_size"], job.config["seed"]
     weights_file, network_file = job.input("weights"), job.input("features")
     network, shape, made = weights.load(weights_file, device)
-    reference, about = files.load_tensors(job.input("reference"))
+    reference, about = tensor_files.load(job.input("reference"))
     for key, found in (
         ("features_sha256", files.sha256(network_file)),
         ("source_checksum", made.get("source_checksum")),

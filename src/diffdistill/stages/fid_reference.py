@@ -10,6 +10,7 @@ from diffdistill.data import images as image_files
 from diffdistill.metrics import features, frechet
 from diffdistill.runtime import device as devices
 from diffdistill.runtime import files, program
+from diffdistill.runtime import tensors as tensor_files
 
 
 def stage(job: program.Job) -> None:
@@ -28,7 +29,7 @@ def stage(job: program.Job) -> None:
         "source_checksum": data.metadata["source_checksum"],
     }
     tensors = {"mean": torch.from_numpy(mean), "covariance": torch.from_numpy(covariance)}
-    files.save_tensors(job.output("reference"), tensors, metadata)
+    tensor_files.save(job.output("reference"), tensors, metadata)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,10 +7,11 @@ import pandas as pd
 
 from diffdistill.diffusion.training import HISTORY
 from diffdistill.runtime import files, program
+from diffdistill.runtime import tensors as tensor_files
 
 
 def stage(job: program.Job) -> None:
-    rows = [files.load_tensors(path, lambda name: name == "history")[0]["history"] for path in job.inputs["states"]]
+    rows = [tensor_files.load(path, lambda name: name == "history")[0]["history"] for path in job.inputs["states"]]
     table = pd.concat([pd.DataFrame(part.numpy(), columns=list(HISTORY)) for part in rows])
     table = table.astype({"iteration": int}).drop_duplicates("iteration", keep="last").sort_values("iteration")
     files.write_text(job.output("table"), table.to_csv(index=False, float_format="%.8g"))

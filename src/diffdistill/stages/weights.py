@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from diffdistill.diffusion import weights
 from diffdistill.errors import UserError
-from diffdistill.runtime import files, program
+from diffdistill.runtime import program
+from diffdistill.runtime import tensors as tensor_files
 
 
 def stage(job: program.Job) -> None:
     step, source = job.config["step"], job.input("state")
     prefix = f"snapshot.{step}."
-    tensors, metadata = files.load_tensors(source, lambda name: name.startswith(prefix))
+    tensors, metadata = tensor_files.load(source, lambda name: name.startswith(prefix))
     if not tensors:
         raise UserError(f"{source}: no averaged weights of iteration {step} in it; fid.every must divide it")
     shape = weights.Shape(**json.loads(metadata.pop("shape")))
