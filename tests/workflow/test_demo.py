@@ -62,7 +62,7 @@ def test_a_finished_demo_has_nothing_to_do(finished: Path) -> None:
             {"evaluate", "baseline", "accuracy", "report"},
             {"prepare", "train", "weights", "fid_reference", "fid", "choose", "sample", "selection"},
         ),
-        ("{train: {learning_rate: 0.002}}", {"train", "weights", "fid", "sample"}, {"prepare", "fid_reference"}),
+        ("{train: {learning_rate: 0.005}}", {"train", "weights", "fid", "sample"}, {"prepare", "fid_reference"}),
     ],
 )
 def test_a_changed_value_reruns_what_follows_and_nothing_before(

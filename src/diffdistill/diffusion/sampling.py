@@ -37,7 +37,7 @@ def draw(
 
         def fresh(step: int) -> Tensor:
             # a stream of its own per image and step: an ancestral sample is as repeatable as an ODE's
-            return image_noise(seed * 100_003 + step + 1, first, count, tuple(noise.shape[1:])).to(device)
+            return image_noise(seed, first, count, tuple(noise.shape[1:]), purpose=step).to(device)
 
         x = solvers.ancestral(predict, noise, schedule, steps=solver["steps"], t_end=solver["t_end"], fresh=fresh)
     else:

@@ -16,12 +16,14 @@ def generator(*key: int | str) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(*key))
 
 
-def image_noise(seed: int, first: int, count: int, shape: tuple[int, ...]) -> torch.Tensor:
+def image_noise(
+    seed: int, first: int, count: int, shape: tuple[int, ...], *, purpose: str | int = "image"
+) -> torch.Tensor:
     """Standard normal noise (count, *shape) float32 of images first .. first+count-1.
 
-    The noise of image i depends on (seed, i) alone, so a batch size or a device never changes an image.
-    It is drawn on the CPU, where the stream is the same on every machine.
+    The noise of image i depends on (purpose, seed, i) alone, so a batch size or a device never changes an image. It is
+    drawn on the CPU, where the stream is the same on every machine.
     """
     return torch.stack(
-        [torch.randn(shape, generator=generator("image", seed, index)) for index in range(first, first + count)]
+        [torch.randn(shape, generator=generator(purpose, seed, index)) for index in range(first, first + count)]
     )
