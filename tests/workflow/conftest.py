@@ -15,7 +15,7 @@ datasets:
     model: {embed_dim: 32, depth: 2, num_heads: 2}
     train: {iterations: 40, slice_iterations: 20, batch_size: 16, warmup_iterations: 5, log_every: 5}
     fid: {every: 10, images: 60, classifier: {steps: 5, width: 16}}
-    sample: {budget_seconds: 8}
+    sample: {budget_seconds: 15}
     evaluate: {protocol: {steps: 5, width: 16}}
 """
 

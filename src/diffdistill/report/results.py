@@ -1,6 +1,6 @@
 """Reads the results of several experiments, as the rules name them: files of one kind in the experiments' order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,16 @@ import pandas as pd
 
 from diffdistill.errors import UserError
 from diffdistill.runtime import files
+
+RUNS = ("dataset", "train_set", "images", "seed", "accuracy")
+COLUMNS = {
+    "accuracy": RUNS,
+    "baselines": RUNS,
+    "fid": ("step", "fid", "images", "features", "solver", "evaluations"),
+    "loss": ("iteration", "loss", "images_per_second"),
+}
+LEADERBOARD = ("track", "rank", "team", "cifar100", "tinyimagenet", "average")
+NAMES = dict.fromkeys(("dataset", "train_set", "features", "solver", "team"), str)  # even if they look like numbers
 
 
 @dataclass(frozen=True)
@@ -23,8 +33,27 @@ class Results:
     budget: dict[str, Any]
 
 
+def table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """A csv file with at least these columns and one row. Raises UserError naming the file otherwise."""
+    try:
+        found = pd.read_csv(path, dtype=NAMES)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; run the rule that makes it") from error
+    except (UnicodeDecodeError, ValueError) as error:  # pandas' own errors of parsing are ValueErrors
+        raise UserError(f"{path}: not a readable table ({error}); delete it and run again") from error
+    if missing := [column for column in columns if column not in found]:
+        raise UserError(f"{path}: no column {', '.join(missing)}; delete it and run again")
+    if found.empty:
+        raise UserError(f"{path}: not a single row; delete it and run again")
+    return found
+
+
 def read(config: dict[str, Any], inputs: Mapping[str, list[Path]]) -> Results:
-    """Raises UserError if a file is missing or there are not as many as experiments."""
+    """config["experiments"] names the experiments, in the order of the files of each kind.
+
+    Raises UserError if a file is missing or broken, belongs to another experiment, or there are not as many as
+    experiments.
+    """
     names = list(config["experiments"])
 
     def each(kind: str) -> dict[str, Path]:
@@ -34,8 +63,14 @@ def read(config: dict[str, Any], inputs: Mapping[str, list[Path]]) -> Results:
         return dict(zip(names, paths, strict=True))
 
     tables = {
-        kind: {name: pd.read_csv(path) for name, path in each(kind).items()}
-        for kind in ("accuracy", "baselines", "fid", "loss")
+        kind: {name: table(path, columns) for name, path in each(kind).items()} for kind, columns in COLUMNS.items()
     }
+    for kind in ("accuracy", "baselines"):
+        for name, path in each(kind).items():
+            runs = tables[kind][name]
+            if set(runs["dataset"]) != {name}:
+                raise UserError(f"{path}: holds runs of {', '.join(sorted(set(runs['dataset'])))}, expected {name}")
+            if not runs["accuracy"].between(0, 1).all():
+                raise UserError(f"{path}: an accuracy is not within 0 and 1; delete it and run again")
     budget = {name: files.read_json(path) for name, path in each("budget").items()}
     return Results(config["experiments"], budget=budget, **tables)

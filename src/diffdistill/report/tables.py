@@ -1,14 +1,20 @@
 """The tables of results: the paper's Tables 1 and 2, the leaderboard, and accuracies beside their baselines."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
 from diffdistill.errors import UserError
+from diffdistill.report.results import Results
+
+TRAIN_SETS = ("distilled", "real-random", "real")
+CHALLENGE = ("cifar100", "tinyimagenet")
+OURS = "diffdistill (ours)"
 
 
 def models(experiments: dict[str, Any]) -> pd.DataFrame:
-    """The paper's Table 1: a row an experiment; layers count the middle block."""
+    """The paper's Table 1: a row an experiment; layers count the middle block. parameters: empty where not counted."""
     rows = []
     for name, experiment in experiments.items():
         model = experiment["model"]
@@ -20,27 +26,42 @@ def models(experiments: dict[str, Any]) -> pd.DataFrame:
                 "MLP size": int(model["embed_dim"] * model["mlp_ratio"]),
                 "heads": model["num_heads"],
                 "patch": model["patch_size"],
+                # counting them takes the network itself, which a dry run does not build
+                "parameters": experiment.get("parameters"),
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"parameters": "Int64"})
 
 
-def generators(experiments: dict[str, Any], fid: dict[str, pd.DataFrame], budget: dict[str, Any]) -> pd.DataFrame:
-    """The paper's Table 2: the lowest FID and what it was measured with, and the sampler of the distilled set."""
+def lowest(fid: pd.DataFrame) -> dict[str, Any]:
+    """The row of the lowest FID; of equal ones the earliest."""
+    return {str(key): value for key, value in fid.sort_values(["fid", "step"]).iloc[0].items()}
+
+
+def generators(found: Results) -> pd.DataFrame:
+    """The paper's Table 2: the lowest FID with what it was measured by, the training, and the drawing of the set.
+
+    "training seconds" is what the logged speed says of all iterations: neither evaluation nor waiting in a queue.
+    """
     rows = []
-    for name, experiment in experiments.items():
-        best = fid[name].sort_values(["fid", "step"]).iloc[0]
+    for name, experiment in found.experiments.items():
+        best, account = lowest(found.fid[name]), found.budget[name]
+        seconds_per_image = (1 / found.loss[name]["images_per_second"]).mean()
+        images = experiment["training_iterations"] * experiment["settings"]["train"]["batch_size"]
         rows.append(
             {
                 "experiment": name,
-                "FID": round(float(best["fid"]), 2),
-                "at iteration": int(best["step"]),
-                "of": experiment["training_iterations"],
+                "FID": float(best["fid"]),
                 "FID images": int(best["images"]),
                 "features": best["features"],
-                "sampler": budget[name]["solver"]["algorithm"],
-                "steps": budget[name]["evaluations_per_image"],
-                "images/s": budget[name]["images_per_second"],
+                "sampler": best["solver"],
+                "steps": int(best["evaluations"]),
+                "at iteration": int(best["step"]),
+                "iterations": experiment["training_iterations"],
+                "training seconds": round(images * float(seconds_per_image), 1),
+                "images drawn": account["images"],
+                "drawn in steps": account["evaluations_per_image"],
+                "images/s": account["images_per_second"],
             }
         )
     return pd.DataFrame(rows)
@@ -49,54 +70,128 @@ def generators(experiments: dict[str, Any], fid: dict[str, pd.DataFrame], budget
 def accuracies(accuracy: dict[str, pd.DataFrame], baselines: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """A row per experiment and training set: mean and spread over seeds, and the share kept of the real one's mean.
 
-    Raises UserError if the real baseline is missing.
+    std is the sample's (n - 1), empty for a single run. Raises UserError if a training set is missing.
     """
     rows = []
     for name in accuracy:
         runs = pd.concat([accuracy[name], baselines[name]])
-        if "real" not in set(runs["train_set"]):
-            raise UserError(f"results/{name}/baselines.csv: no row with train_set 'real'; make it again")
-        real = runs[runs["train_set"] == "real"]["accuracy"].mean()
-        for train_set in ("distilled", "real-random", "real"):
+        for train_set in TRAIN_SETS:
+            if train_set not in set(runs["train_set"]):
+                file = "accuracy" if train_set == "distilled" else "baselines"
+                raise UserError(f"results/{name}/{file}.csv: no row with train_set '{train_set}'; make it again")
+        real = runs.loc[runs["train_set"] == "real", "accuracy"].mean()
+        for train_set in TRAIN_SETS:
             part = runs[runs["train_set"] == train_set]
+            mean = part["accuracy"].mean()
             rows.append(
                 {
                     "experiment": name,
-                    "trained on": train_set,
+                    "train_set": train_set,
                     "images": int(part["images"].iloc[0]),
-                    "seeds": len(part),
-                    "accuracy": round(float(part["accuracy"].mean()), 4),
-                    "std": round(float(part["accuracy"].std(ddof=1)) if len(part) > 1 else 0.0, 4),
-                    "kept": round(float(part["accuracy"].mean() / real), 4),
+                    "mean": float(mean),
+                    "std": float(part["accuracy"].std(ddof=1)),
+                    "runs": len(part),
+                    "kept": float(mean / real) if real else float("nan"),
                 }
             )
     return pd.DataFrame(rows)
 
 
 def leaderboard(published: pd.DataFrame, accuracy: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The published rows, and ours in track 2 once both of the challenge's data sets have been run."""
-    table = published.copy()
-    if {"cifar100", "tinyimagenet"} <= set(accuracy):
-        ours = {name: round(float(accuracy[name]["accuracy"].mean()), 4) for name in ("cifar100", "tinyimagenet")}
-        average = round(sum(ours.values()) / 2, 4)
-        table = pd.concat(
-            [table, pd.DataFrame([{"track": 2, "team": "diffdistill (ours)", **ours, "average": average}])]
-        )
-        table = table.sort_values(["track", "average"], ascending=[True, False])
-        table["rank"] = table.groupby("track")["average"].rank(ascending=False, method="first").astype(int)
-    return table
+    """The published rows as they are, and ours where it falls in track 2 once both data sets have been run.
+
+    Ours has no rank: it was not submitted.
+    """
+    if not set(CHALLENGE) <= set(accuracy):
+        return published.copy()
+    ours = {name: float(accuracy[name]["accuracy"].mean()) for name in CHALLENGE}
+    row = {"track": 2, "team": OURS, **ours, "average": sum(ours.values()) / len(ours)}
+    table = pd.concat([published, pd.DataFrame([row])]).astype({"rank": "Int64"})
+    return table.sort_values(["track", "average"], ascending=[True, False], kind="stable", ignore_index=True)
+
+
+def _count(value: float) -> str:
+    return f"{value:.0f}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _distance(value: float) -> str:
+    return f"{value:.2f}" if value >= 1 else f"{value:.2g}"  # classifier features make distances far below 0.01
+
+
+def _parameters(value: float) -> str:
+    return f"{value / 1e6:.1f}M" if value >= 1e6 else f"{value / 1e3:.0f}K"
+
+
+def duration(seconds: float) -> str:
+    """The two units that matter: 41.2 s, 12.5 min, 26.9 h."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+FORMATS: dict[str, Callable[[float], str]] = {
+    **dict.fromkeys(("mean", "std", "kept", "cifar100", "tinyimagenet", "average"), _share),
+    "FID": _distance,
+    "images/s": "{:.1f}".format,
+    "parameters": _parameters,
+    "training seconds": duration,
+}
+
+
+def shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table as text for readers; nothing where there is no value."""
+
+    def text(column: str, value: Any) -> str:
+        if pd.isna(value):
+            return ""
+        return value if isinstance(value, str) else FORMATS.get(column, _count)(float(value))
+
+    columns = {column: [text(column, value) for value in table[column]] for column in map(str, table.columns)}
+    renamed = {"training seconds": "training time"}  # the unit now stands beside each number
+    return pd.DataFrame(columns, dtype=str).rename(columns=renamed)
+
+
+def numeric(table: pd.DataFrame) -> list[bool]:
+    """Which columns hold numbers, to be set flush right."""
+    return [pd.api.types.is_numeric_dtype(table[column]) for column in table]
+
+
+def texts(table: pd.DataFrame) -> dict[str, str]:
+    """As csv (numbers with six digits), md and tex (rounded for readers), by ending."""
+    text, numbers = shown(table), numeric(table)
+    alignment = ["right" if number else "left" for number in numbers]
+    return {
+        "csv": table.to_csv(index=False, float_format="%.6g"),
+        "md": text.to_markdown(index=False, disable_numparse=True, colalign=alignment) + "\n",
+        "tex": text.to_latex(index=False, escape=True, column_format="".join(side[0] for side in alignment)),
+    }
+
+
+def spread(mean: float, std: float) -> str:
+    """0.9675 ± 0.0025, or the mean alone where a single run has no spread."""
+    return _share(mean) if pd.isna(std) else f"{_share(mean)} ± {_share(std)}"
 
 
 def summary(accuracy: dict[str, pd.DataFrame], baselines: dict[str, pd.DataFrame], page: str) -> str:
     """The few lines that end a run."""
     lines = []
     table = accuracies(accuracy, baselines)
-    for name in accuracy:
-        seeds = ", ".join(f"{value:.4f}" for value in accuracy[name]["accuracy"])
-        lines.append(f"{name}: accuracy of ConvNets trained on generated images alone, by seed: {seeds}")
-        for row in table[table["experiment"] == name].to_dict("records"):
-            lines.append(
-                f"  {row['trained on']:<12} {row['accuracy']:.4f} +- {row['std']:.4f}"
-                f"  ({row['images']} images, kept {row['kept']:.4f})"
-            )
+    said = {
+        "distilled": "generated images alone",
+        "real-random": "real images at random",
+        "real": "all real images",
+    }
+    for name, runs in accuracy.items():
+        rows = {row["train_set"]: row for row in table[table["experiment"] == name].to_dict("records")}
+        lines.append(f"{name}: accuracy on real test images of ConvNets trained on")
+        for train_set in TRAIN_SETS:
+            row = rows[train_set]
+            lines.append(f"  {said[train_set]:<22}  {spread(row['mean'], row['std']):<15}  ({row['images']} images)")
+        seeds = ", ".join(f"{row['seed']}: {_share(row['accuracy'])}" for row in runs.to_dict("records"))
+        lines.append(f"  generated, by seed: {seeds}")
+        lines.append(f"  accuracy kept: {_share(rows['distilled']['kept'])} of that of all real images")
     return "\n".join([*lines, f"report: {page}", ""])

@@ -4,23 +4,18 @@ import logging
 import sys
 from collections.abc import Sequence
 
-import pandas as pd
-
 from diffdistill.report import page, results, tables
 from diffdistill.runtime import files, program
 
 logger = logging.getLogger("diffdistill")
 
+TABLES = {"accuracy": "Accuracy", "generators": "Generators", "models": "Networks", "leaderboard": "Leaderboard"}
+
 
 def stage(job: program.Job) -> None:
     found = results.read(job.config, job.inputs)
-    pictures = {name.removesuffix("_png"): paths[0] for name, paths in job.inputs.items() if name.endswith("_png")}
-    shown = {
-        "Accuracy": pd.read_csv(job.input("accuracy_csv")),
-        "Generators": pd.read_csv(job.input("generators_csv")),
-        "Models": pd.read_csv(job.input("models_csv")),
-        "Leaderboard of the challenge": pd.read_csv(job.input("leaderboard_csv")),
-    }
+    pictures = {name.removesuffix("_png"): job.input(name) for name in job.inputs if name.endswith("_png")}
+    shown = {title: results.table(job.input(f"{name}_csv")) for name, title in TABLES.items()}
     files.write_text(job.output("page"), page.render(found, pictures, shown))
     summary = tables.summary(found.accuracy, found.baselines, str(job.output("page")))
     files.write_text(job.output("summary"), summary)

@@ -3,24 +3,22 @@
 import sys
 from collections.abc import Sequence
 
-import pandas as pd
-
 from diffdistill.report import results, tables
 from diffdistill.runtime import files, program
 
 
 def stage(job: program.Job) -> None:
     found = results.read(job.config, job.inputs)
+    published = results.table(job.input("leaderboard"), results.LEADERBOARD)
     made = {
         "models": tables.models(found.experiments),
-        "generators": tables.generators(found.experiments, found.fid, found.budget),
+        "generators": tables.generators(found),
         "accuracy": tables.accuracies(found.accuracy, found.baselines),
-        "leaderboard": tables.leaderboard(pd.read_csv(job.input("leaderboard")), found.accuracy),
+        "leaderboard": tables.leaderboard(published, found.accuracy),
     }
     for name, table in made.items():
-        files.write_text(job.output(f"{name}_csv"), table.to_csv(index=False))
-        files.write_text(job.output(f"{name}_md"), table.to_markdown(index=False) + "\n")
-        files.write_text(job.output(f"{name}_tex"), table.to_latex(index=False, escape=True))
+        for ending, text in tables.texts(table).items():
+            files.write_text(job.output(f"{name}_{ending}"), text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

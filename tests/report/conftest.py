@@ -1,0 +1,102 @@
+"""Small results of experiments as the workflow leaves them, and the command line that reads them."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from diffdistill.data import images as image_files
+
+REPOSITORY = Path(__file__).parents[2]
+KINDS = {
+    "accuracy": "accuracy.csv",
+    "baselines": "baselines.csv",
+    "fid": "fid.csv",
+    "budget": "samples.json",
+    "loss": "loss.csv",
+    "samples": "samples.safetensors",
+    "real": "real.safetensors",
+}
+TABLES = ("models", "generators", "leaderboard", "accuracy")
+FIGURES = ("fid_curve", "loss_curve", "accuracy", "leaderboard")
+RUNS = "dataset,train_set,images,seed,accuracy,epochs,seconds\n"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder of results. `arguments(...)` are those of a stage."""
+
+    folder: Path
+    experiments: dict[str, Any]
+
+    def arguments(self, stage: str) -> list[str]:
+        inputs = [f"{kind}={self.folder / name / file}" for kind, file in KINDS.items() for name in self.experiments]
+        samples = tuple(f"samples_{name}" for name in self.experiments)
+        tables = [f"{name}_{end}" for name in TABLES for end in ("csv", "md", "tex")]
+        figures = [f"{name}_{end}" for name in FIGURES + samples for end in ("pdf", "png")]
+        made = {"tables": tables, "figures": figures}
+        if stage == "report":
+            inputs += [f"{name}={self.file(name)}" for name in tables + figures if name.endswith(("_csv", "_png"))]
+            outputs = [f"page={self.folder / 'report.html'}", f"summary={self.folder / 'summary.txt'}"]
+        else:
+            inputs.append(f"leaderboard={REPOSITORY / 'resources/leaderboard.csv'}")
+            outputs = [f"{name}={self.file(name)}" for name in made[stage]]
+        config = json.dumps({"experiments": self.experiments})
+        return ["--config", config, "--threads", "1", "--in", *inputs, "--out", *outputs]
+
+    def file(self, name: str) -> Path:
+        """models_csv -> folder/models.csv"""
+        return self.folder / ".".join(name.rsplit("_", 1))
+
+
+def experiment(folder: Path, classes: list[str], size: int, channels: int, level: float) -> dict[str, Any]:
+    """Write one experiment's files; level: the mean accuracy of its distilled set, half the real one's."""
+    folder.mkdir(parents=True)
+    name = folder.name
+    distilled = [level - 0.01, level, level + 0.01]
+    lines = [f"{name},distilled,4000,{seed},{value},10,2" for seed, value in enumerate(distilled)]
+    (folder / "accuracy.csv").write_text(RUNS + "\n".join(lines))
+    shares = {"real": 2.0, "real-random": 1.8}
+    lines = [f"{name},{kind},1000,{seed},{level * shares[kind]},10,2" for kind in shares for seed in range(3)]
+    (folder / "baselines.csv").write_text(RUNS + "\n".join(lines))
+    columns = "step,fid,images,features,solver,evaluations,seconds\n"
+    rows = "10,8.5,500,inception,dpmsolver++ multistep 2,50,1\n20,3.125,500,inception,dpmsolver++ multistep 2,50,1\n"
+    (folder / "fid.csv").write_text(columns + rows + "30,3.125,500,inception,dpmsolver++ multistep 2,50,1\n")
+    (folder / "loss.csv").write_text(
+        "iteration,loss,learning_rate,ema_decay,images_per_second\n10,0.5,1,0,16\n20,0.2,1,0,32\n30,0.1,1,0,32\n"
+    )
+    account = {
+        "images": 4000, "images_per_second": 400.0, "budget_seconds": 10.5, "used_seconds": 10.0, "seed": 7, "step": 20,
+        "seconds": {"load": 1.0, "draw": 8.5, "write": 0.5}, "evaluations_per_image": 20, "batch_size": 64,
+        "solver": {"algorithm": "dpmsolver++", "order": 2, "steps": 20}, "machine": {"device": "cpu", "torch": "9.9.9"},
+    }  # fmt: skip
+    (folder / "samples.json").write_text(json.dumps(account))
+    for file, count in (("samples", 3), ("real", 2)):
+        labels = torch.arange(len(classes)).repeat(count)
+        draws = torch.Generator().manual_seed(count)
+        x = torch.randint(0, 256, (len(labels), channels, size, size), dtype=torch.uint8, generator=draws)
+        image_files.save(folder / f"{file}.safetensors", x, labels, {"classes": json.dumps(classes)})
+    model = {"patch_size": 2, "embed_dim": 512, "depth": 12, "num_heads": 8, "mlp_ratio": 4.0}
+    settings = {"train": {"batch_size": 16, "seed": 3}, "evaluate": {"seeds": [0, 1, 2]}, "note": "<b>&"}
+    return {
+        "dataset": name, "model": model, "parameters": 44_257_536, "training_iterations": 30, "settings": settings,
+    }  # fmt: skip
+
+
+Make = Callable[..., Project]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """make(name={"classes": ..., "size": ..., "channels": ..., "level": ...}, ...) -> Project"""
+
+    def build(**experiments: dict[str, Any]) -> Project:
+        defaults = {"classes": ["zero", "one", "a <class> & $more"], "size": 8, "channels": 1, "level": 0.45}
+        made = {name: experiment(tmp_path / name, **{**defaults, **change}) for name, change in experiments.items()}
+        return Project(tmp_path, made)
+
+    return build
