@@ -235,6 +235,8 @@ class Evaluate(Block):
 class Experiment(Block):
     dataset: Name | None = None
     """The folder of data/ that this experiment reads; null: the experiment's own name."""
+    threads: Positive = 8
+    """CPU threads of a job that trains or measures the network, where the machine has as many."""
     source: Source
     model: Model
     train: Train

@@ -32,6 +32,23 @@ def relative(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
 
 
+class Float32Schedule(VPSchedule):
+    """The published schedule's arithmetic: 1 - exp(2 log alpha) in float32, which cancels near t = 1e-4."""
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return torch.exp(self.log_alpha(t.float())).double()
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return torch.sqrt(1 - torch.exp(2 * self.log_alpha(t.float()))).double()
+
+    def half_logsnr(self, t: Tensor) -> Tensor:
+        log_alpha = self.log_alpha(t.float())
+        return (log_alpha - 0.5 * torch.log(1 - torch.exp(2 * log_alpha))).double()
+
+    def time_of(self, half_logsnr: Tensor) -> Tensor:
+        return super().time_of(half_logsnr.float()).double()
+
+
 def test_the_network(recorded: Recorded) -> None:
     network, given = recorded
     assert relative(network(given["x"], given["t"], given.get("y")), given["eps"]) < 1e-5
@@ -60,13 +77,17 @@ def test_every_recorded_solver(recorded: Recorded) -> None:
         else:
             method, order, skip, steps = rest[0], int(rest[1]), rest[2], int(rest[3])
         t_end = 1e-4 if method == "singlestep" else 1e-3
-        found = solvers.solve(
-            lambda x, t: network(x, t, y), x_T, VPSchedule(), steps=steps, order=order, method=method,
-            algorithm="dpmsolver++" if kind == "dpm_solver_pp" else "dpmsolver",
-            spacing="logsnr" if skip == "logSNR" else "time", t_end=t_end,
+        schedule = Float32Schedule() if t_end == 1e-4 else VPSchedule()
+        found, exact = (
+            solvers.solve(
+                lambda x, t: network(x, t, y), x_T, given_schedule, steps=steps, order=order, method=method,
+                algorithm="dpmsolver++" if kind == "dpm_solver_pp" else "dpmsolver",
+                spacing="logsnr" if skip == "logSNR" else "time", t_end=t_end,
+            )
+            for given_schedule in (schedule, VPSchedule())
         )  # fmt: skip
-        # the published schedule takes 1 - exp(2 log alpha) in float32, which cancels near t = 1e-4
-        assert relative(found, expected) < (2e-6 if t_end == 1e-4 else 1e-6), name
+        assert relative(found, expected) < 1e-6, name
+        assert relative(exact, expected) < 2e-6, name
         checked += 1
     assert checked == 29
 

@@ -63,9 +63,9 @@ def experiment(folder: Path, classes: list[str], size: int, channels: int, level
     shares = {"real": 2.0, "real-random": 1.8}
     lines = [f"{name},{kind},1000,{seed},{level * shares[kind]},10,2" for kind in shares for seed in range(3)]
     (folder / "baselines.csv").write_text(RUNS + "\n".join(lines))
-    columns = "step,fid,images,features,solver,evaluations,seconds\n"
-    rows = "10,8.5,500,inception,dpmsolver++ multistep 2,50,1\n20,3.125,500,inception,dpmsolver++ multistep 2,50,1\n"
-    (folder / "fid.csv").write_text(columns + rows + "30,3.125,500,inception,dpmsolver++ multistep 2,50,1\n")
+    columns = "step,fid,images,features,solver,evaluations,seconds,parameters\n"
+    rows = "10,8.5,500,inception,dpmsolver++ multistep 2,50,1,44257536\n20,3.125,500,inception,dpmsolver++ multistep 2,50,1,44257536\n"
+    (folder / "fid.csv").write_text(columns + rows + "30,3.125,500,inception,dpmsolver++ multistep 2,50,1,44257536\n")
     (folder / "loss.csv").write_text(
         "iteration,loss,learning_rate,ema_decay,images_per_second\n10,0.5,1,0,16\n20,0.2,1,0,32\n30,0.1,1,0,32\n"
     )
@@ -83,7 +83,7 @@ def experiment(folder: Path, classes: list[str], size: int, channels: int, level
     model = {"patch_size": 2, "embed_dim": 512, "depth": 12, "num_heads": 8, "mlp_ratio": 4.0}
     settings = {"train": {"batch_size": 16, "seed": 3}, "evaluate": {"seeds": [0, 1, 2]}, "note": "<b>&"}
     return {
-        "dataset": name, "model": model, "parameters": 44_257_536, "training_iterations": 30, "settings": settings,
+        "dataset": name, "model": model, "training_iterations": 30, "settings": settings,
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ rule fid_features:
         "logs/{dataset}/fid_features.tsv"
     conda:
         "../../envs/environment.yaml"
-    threads: 8
+    threads: lambda wildcards: experiment(wildcards).threads
     resources:
         mem_mb=16000,
         runtime=60,
@@ -35,7 +35,7 @@ rule fid_reference:
         "logs/{dataset}/fid_reference.tsv"
     conda:
         "../../envs/environment.yaml"
-    threads: 8
+    threads: lambda wildcards: experiment(wildcards).threads
     resources:
         mem_mb=16000,
         runtime=60,
@@ -59,7 +59,7 @@ rule fid:
         "logs/{dataset}/fid/{step}.tsv"
     conda:
         "../../envs/environment.yaml"
-    threads: 8
+    threads: lambda wildcards: experiment(wildcards).threads
     resources:
         mem_mb=16000,
         runtime=120,

@@ -10,7 +10,7 @@ rule train:
         "logs/{dataset}/train/{step}.tsv"
     conda:
         "../../envs/environment.yaml"
-    threads: 8
+    threads: lambda wildcards: experiment(wildcards).threads
     resources:
         mem_mb=16000,
         runtime=720,

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from diffdistill.classify.augment import augment
 from diffdistill.classify.convnet import ConvNet
+from diffdistill.data.batches import batch_indices
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensors as tensor_files
 from diffdistill.runtime.seeds import derive_seed, generator
@@ -97,13 +98,22 @@ def statistics(protocol: Protocol, images: Tensor) -> Statistics:
 
 
 def total_steps(protocol: Protocol, images: int) -> int:
-    """Optimisation steps of the whole training; the last, smaller batch of an epoch counts."""
+    """Optimisation steps of the whole training; of a number of epochs, the last, smaller batch of each counts."""
     return protocol.steps or (protocol.epochs or 0) * math.ceil(images / protocol.batch_size)
 
 
 def epochs(protocol: Protocol, images: int) -> float:
     """How often every image is seen."""
-    return total_steps(protocol, images) / math.ceil(images / protocol.batch_size)
+    return protocol.epochs or total_steps(protocol, images) * protocol.batch_size / images
+
+
+def chosen_at(step: int, protocol: Protocol, images: int, seed: int) -> Tensor:
+    """Indices int64 of the images of a step."""
+    if protocol.steps:
+        return batch_indices(images, protocol.batch_size, step, seed)
+    epoch, batch = divmod(step, math.ceil(images / protocol.batch_size))
+    order = batch_indices(images, images, epoch, seed)
+    return order[batch * protocol.batch_size : (batch + 1) * protocol.batch_size]
 
 
 def drop_step(protocol: Protocol, images: int) -> int:
@@ -135,7 +145,9 @@ def fit(
 ) -> Classifier:
     """Train on images uint8 (N, C, H, W) with labels int64 (N,); the last step's network, in evaluation mode.
 
-    First weights, order and augmentation follow from the seed. Raises UserError if the loss is not finite.
+    First weights, order and augmentation follow from the seed. A length in epochs ends each epoch with a smaller batch,
+    as the challenge does; a length in steps has equal batches, which run on into the next epoch: a last batch of a
+    single image would be a step at full rate on one image's gradient. Raises UserError if the loss is not finite.
     """
     shape = {"num_classes": num_classes, "img_size": images.shape[-1], "width": protocol.width, "depth": protocol.depth}
     with torch.random.fork_rng(devices=[]):
@@ -150,15 +162,10 @@ def fit(
         )
 
     sgd, count = optimiser(), len(images)
-    batches = math.ceil(count / protocol.batch_size)
-    order = torch.empty(0, dtype=torch.int64)
     for step in tqdm(range(total_steps(protocol, count)), desc=progress, unit="step", disable=None):
-        epoch, batch = divmod(step, batches)
-        if batch == 0:
-            order = torch.randperm(count, generator=generator("order", seed, epoch)).to(device)
         if protocol.schedule == "step" and step == drop_step(protocol, count):
             sgd = optimiser()  # the challenge starts a new one here: momentum is lost
-        chosen = order[batch * protocol.batch_size : (batch + 1) * protocol.batch_size]
+        chosen = chosen_at(step, protocol, count, seed).to(device)
         x = classifier.normalise(images[chosen])
         x = augment(x, protocol.augment, generator("augment", seed, step), mode=protocol.augment_mode)
         loss = F.cross_entropy(classifier.network(x), labels[chosen])

@@ -133,20 +133,21 @@ def _singlestep(space: _Space, x: Tensor, grid: Tensor, orders: list[int], spaci
         inner = times(space.schedule, s, t, order, spacing)
         half_logsnr = space.schedule.half_logsnr(inner)
         fractions = ((half_logsnr - half_logsnr[0]) / (half_logsnr[-1] - half_logsnr[0])).tolist()
+        inner = space.schedule.time_of(half_logsnr)  # the sources place the inner times by half-logSNR
         ratio, b_t, g = space.step(s, t)
         phi_1, phi_2, _ = _phi(g)
         m = space.predict(x, s)
         end = ratio * x - b_t * phi_1 * m
         if order >= 2:
             r_1 = fractions[1]
-            ratio_1, b_1, g_1 = space.step(s, inner[1])
-            m_1 = space.predict(ratio_1 * x - b_1 * _phi(g_1)[0] * m, inner[1])
+            ratio_1, b_1, _ = space.step(s, inner[1])
+            m_1 = space.predict(ratio_1 * x - b_1 * _phi(r_1 * g)[0] * m, inner[1])
         if order == 2:
             end = end - 0.5 / r_1 * b_t * phi_1 * (m_1 - m)
         if order == 3:
             r_2 = fractions[2]
-            ratio_2, b_2, g_2 = space.step(s, inner[2])
-            phi_12, phi_22, _ = _phi(g_2)
+            ratio_2, b_2, _ = space.step(s, inner[2])
+            phi_12, phi_22, _ = _phi(r_2 * g)
             x_2 = ratio_2 * x - b_2 * phi_12 * m - r_2 / r_1 * b_2 * phi_22 * (m_1 - m)
             end = end - 1 / r_2 * b_t * phi_2 * (space.predict(x_2, inner[2]) - m)
         x = end

@@ -17,6 +17,7 @@ from diffdistill.diffusion import ema
 from diffdistill.diffusion.loss import noise_prediction_loss
 from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.diffusion.uvit import UViT
+from diffdistill.data.batches import batch_indices
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensors as tensor_files
 from diffdistill.runtime.seeds import derive_seed, generator
@@ -52,22 +53,6 @@ def learning_rate_at(iteration: int, recipe: Recipe) -> float:
     if recipe.decay == "cosine":
         return recipe.learning_rate * 0.5 * (1 + float(np.cos(np.pi * done)))
     return recipe.learning_rate
-
-
-def batch_indices(images: int, batch_size: int, iteration: int, seed: int) -> Tensor:
-    """Indices (batch_size,) int64 of the global batch of an iteration: epoch after epoch, each a new permutation.
-
-    A batch that crosses the end of an epoch takes its rest from the next one, so every epoch covers every image once.
-    """
-    first = iteration * batch_size
-    parts = []
-    while batch_size > 0:
-        epoch, start = divmod(first, images)
-        order = torch.randperm(images, generator=generator("order", seed, epoch))
-        parts.append(order[start : start + batch_size])
-        first += len(parts[-1])
-        batch_size -= len(parts[-1])
-    return torch.cat(parts)
 
 
 @dataclass

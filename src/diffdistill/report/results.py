@@ -14,7 +14,7 @@ RUNS = ("dataset", "train_set", "images", "seed", "accuracy")
 COLUMNS = {
     "accuracy": RUNS,
     "baselines": RUNS,
-    "fid": ("step", "fid", "images", "features", "solver", "evaluations"),
+    "fid": ("step", "fid", "images", "features", "solver", "evaluations", "parameters"),
     "loss": ("iteration", "loss", "images_per_second"),
 }
 LEADERBOARD = ("track", "rank", "team", "cifar100", "tinyimagenet", "average")

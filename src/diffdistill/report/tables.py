@@ -13,10 +13,10 @@ CHALLENGE = ("cifar100", "tinyimagenet")
 OURS = "diffdistill (ours)"
 
 
-def models(experiments: dict[str, Any]) -> pd.DataFrame:
-    """The paper's Table 1: a row an experiment; layers count the middle block. parameters: empty where not counted."""
+def models(found: Results) -> pd.DataFrame:
+    """The paper's Table 1: a row an experiment; layers count the middle block, parameters are the trained network's."""
     rows = []
-    for name, experiment in experiments.items():
+    for name, experiment in found.experiments.items():
         model = experiment["model"]
         rows.append(
             {
@@ -26,11 +26,10 @@ def models(experiments: dict[str, Any]) -> pd.DataFrame:
                 "MLP size": int(model["embed_dim"] * model["mlp_ratio"]),
                 "heads": model["num_heads"],
                 "patch": model["patch_size"],
-                # counting them takes the network itself, which a dry run does not build
-                "parameters": experiment.get("parameters"),
+                "parameters": int(found.fid[name]["parameters"].iloc[0]),
             }
         )
-    return pd.DataFrame(rows).astype({"parameters": "Int64"})
+    return pd.DataFrame(rows)
 
 
 def lowest(fid: pd.DataFrame) -> dict[str, Any]:

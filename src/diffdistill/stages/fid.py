@@ -55,6 +55,7 @@ def stage(job: program.Job) -> None:
         "weights": "ema",
         "features_sha256": about["features_sha256"],
         "reference": f"{about['split']} of {about['images']}",
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
     logger.info("step %d: FID %.4f", row["step"], distance)
     files.write_json(job.output("fid"), row)

@@ -11,7 +11,7 @@ def stage(job: program.Job) -> None:
     found = results.read(job.config, job.inputs)
     published = results.table(job.input("leaderboard"), results.LEADERBOARD)
     made = {
-        "models": tables.models(found.experiments),
+        "models": tables.models(found),
         "generators": tables.generators(found),
         "accuracy": tables.accuracies(found.accuracy, found.baselines),
         "leaderboard": tables.leaderboard(published, found.accuracy),
