@@ -79,3 +79,12 @@ def test_only_families_of_the_strategy_are_applied() -> None:
         assert all(torch.equal(image, x[0]) or torch.equal(image, x[0].flip(2)) for image in flipped)
     with pytest.raises(ValueError, match="unknown augmentation 'mirror'"):
         augment.augment(x, "mirror", draws)
+
+
+def test_a_length_in_steps_has_equal_batches_and_one_in_epochs_ends_each_with_the_rest() -> None:
+    of_steps = [training.chosen_at(step, SHORT, 257, seed=3) for step in range(257)]
+    assert {len(chosen) for chosen in of_steps} == {128}
+    assert torch.equal(torch.cat(of_steps).bincount(), torch.full((257,), 128))
+    of_epochs = [training.chosen_at(step, CHALLENGE, 257, seed=3) for step in range(4)]
+    assert [len(chosen) for chosen in of_epochs] == [256, 1, 256, 1]
+    assert sorted(torch.cat(of_epochs[:2]).tolist()) == list(range(257))

@@ -64,8 +64,9 @@ def experiment(folder: Path, classes: list[str], size: int, channels: int, level
     lines = [f"{name},{kind},1000,{seed},{level * shares[kind]},10,2" for kind in shares for seed in range(3)]
     (folder / "baselines.csv").write_text(RUNS + "\n".join(lines))
     columns = "step,fid,images,features,solver,evaluations,seconds,parameters\n"
-    rows = "10,8.5,500,inception,dpmsolver++ multistep 2,50,1,44257536\n20,3.125,500,inception,dpmsolver++ multistep 2,50,1,44257536\n"
-    (folder / "fid.csv").write_text(columns + rows + "30,3.125,500,inception,dpmsolver++ multistep 2,50,1,44257536\n")
+    measured = ((10, 8.5), (20, 3.125), (30, 3.125))
+    rows = [f"{step},{fid},500,inception,dpmsolver++ multistep 2,50,1,44257536\n" for step, fid in measured]
+    (folder / "fid.csv").write_text(columns + "".join(rows))
     (folder / "loss.csv").write_text(
         "iteration,loss,learning_rate,ema_decay,images_per_second\n10,0.5,1,0,16\n20,0.2,1,0,32\n30,0.1,1,0,32\n"
     )

@@ -11,6 +11,7 @@ rule train:
     conda:
         "../../envs/environment.yaml"
     threads: lambda wildcards: experiment(wildcards).threads
+    priority: 1 # the longest chain of jobs: what else can run goes beside it
     resources:
         mem_mb=16000,
         runtime=720,

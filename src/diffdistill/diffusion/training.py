@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from diffdistill.data.batches import batch_indices
 from diffdistill.diffusion import ema
 from diffdistill.diffusion.loss import noise_prediction_loss
 from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.diffusion.uvit import UViT
-from diffdistill.data.batches import batch_indices
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensors as tensor_files
 from diffdistill.runtime.seeds import derive_seed, generator

@@ -4,12 +4,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
-from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensors as tensor_files
+
+if TYPE_CHECKING:
+    from diffdistill.diffusion.uvit import UViT
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,10 @@ class Shape:
     num_heads: int
     mlp_ratio: float
 
-    def build(self) -> UViT:
+    def build(self) -> "UViT":
+        # imported here: timm's layers take a second, which those who only move weights need not wait for
+        from diffdistill.diffusion.uvit import UViT
+
         return UViT(**asdict(self))
 
 
@@ -33,7 +39,7 @@ def save(path: Path, tensors: Mapping[str, torch.Tensor], shape: Shape, metadata
     tensor_files.save(path, tensors, {**metadata, "shape": json.dumps(asdict(shape))})
 
 
-def load(path: Path, device: torch.device) -> tuple[UViT, Shape, dict[str, str]]:
+def load(path: Path, device: torch.device) -> tuple["UViT", Shape, dict[str, str]]:
     """The network in evaluation mode, its shape, and the file's metadata.
 
     Raises UserError if a tensor is missing, superfluous, of another shape or not finite.
