@@ -8,10 +8,10 @@ rule train:
         "logs/{dataset}/train/{step}.log",
     benchmark:
         "logs/{dataset}/train/{step}.tsv"
+    priority: 1  # the longest chain of jobs: what else can run goes beside it
     conda:
         "../../envs/environment.yaml"
     threads: lambda wildcards: experiment(wildcards).threads
-    priority: 1 # the longest chain of jobs: what else can run goes beside it
     resources:
         mem_mb=16000,
         runtime=720,
