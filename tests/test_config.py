@@ -43,7 +43,7 @@ def test_the_shipped_config_is_valid() -> None:
         (lambda d: d.pop("model"), ["datasets.digits.model", "missing"]),
         (lambda d: d["model"].update(depth=3), ["datasets.digits.model", "depth 3"]),
         (lambda d: d["sample"].update(images=3), ["datasets.digits.sample", "budget_seconds", "images"]),
-        (lambda d: d["sample"]["solver"].update(order=4), ["datasets.digits.sample.solver.order"]),
+        (lambda d: d["sample"]["solver"].update(order=4), ["datasets.digits.sample.solver", "order 4"]),
         (lambda d: d["evaluate"].update(seeds=[1, 1]), ["datasets.digits.evaluate", "twice"]),
         (lambda d: d["evaluate"]["protocol"].update(augment="flop"), ["protocol", "'flop'", "flip"]),
         (lambda d: d.update(source={"kind": "digit"}), ["datasets.digits.source.kind", "digits"]),
@@ -69,7 +69,7 @@ def test_null_removes_an_experiment_and_unknown_names_are_refused() -> None:
     values = copy.deepcopy(PLAIN)
     values["datasets"]["other"] = None
     parsed = config.parse(values)
-    assert list(parsed.experiments) == ["digits"]
+    assert "digits" in parsed.experiments and "other" not in parsed.experiments
     with pytest.raises(UserError, match=r"'digit'.*did you mean 'digits'"):
         parsed.experiment("digit")
 

@@ -5,12 +5,28 @@ Each block of an experiment is what one stage reads; the stage gets it as JSON a
 
 import difflib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from diffdistill.errors import UserError
+
+
+def _short(value: Any) -> str:
+    """A value as an error shows it: in quotes, on one line, not longer than a line."""
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:60]}… ({len(shown)} characters)"
+
+
+def _file_name(url: str) -> str:
+    """The last part of an address, without what follows a question mark; empty if there is none."""
+    try:
+        return urlsplit(url).path.rsplit("/", 1)[-1]
+    except ValueError:
+        return ""
 
 
 def _whole_number(value: Any) -> Any:
@@ -21,7 +37,7 @@ def _whole_number(value: Any) -> Any:
         try:
             value = float(value)
         except ValueError:
-            raise ValueError(f"'{value}' is not a whole number") from None
+            raise ValueError(f"{_short(value)} is not a whole number") from None
     if isinstance(value, float):
         if not value.is_integer():
             raise ValueError(f"{value} is not a whole number")
@@ -29,11 +45,32 @@ def _whole_number(value: Any) -> Any:
     return value
 
 
+INCEPTION_URL = (
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
+)
+INCEPTION_CHECKSUM = "sha256:6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+FOLDERS = {"tables", "figures", "raw", "inception", "weights"}
+"""Folders of the workflow's own below results/ and data/: no experiment can have their names."""
+FILES = {"report.html", "summary.txt", "README.md"}
+"""Files of the workflow's own in results/."""
+
+
+def _plain_path(path: str) -> str:
+    if set(path) & set("{}") or not path.isprintable():
+        raise ValueError(f"{_short(path)} has braces or control characters, which rules cannot take; link to it")
+    return path
+
+
+MOST_MEASUREMENTS = 10_000
+"""Each is some jobs of the workflow."""
+
 Whole = Annotated[int, BeforeValidator(_whole_number)]
 Positive = Annotated[Whole, Field(ge=1)]
 NotNegative = Annotated[Whole, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+FilePath = Annotated[str, AfterValidator(_plain_path)]
+"""Braces would be wildcards to Snakemake."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
@@ -50,7 +87,7 @@ class Block(BaseModel):
                 if key not in cls.model_fields:
                     near = difflib.get_close_matches(str(key), cls.model_fields, n=1, cutoff=0.5)
                     hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(cls.model_fields)}"
-                    raise ValueError(f"unknown key '{key}'; {hint}")
+                    raise ValueError(f"unknown key {_short(str(key))}; {hint}")
         return values
 
 
@@ -58,11 +95,11 @@ class Source(Block):
     """Where the images come from, and how validation and test are cut where none are published."""
 
     kind: Literal["digits", "cifar100", "tinyimagenet", "folder", "idx"]
-    path: str | None = None
+    path: FilePath | None = None
     """A local archive or folder, read in place."""
     urls: tuple[str, ...] = ()
     """Addresses of the archive, tried in turn; fetched once, before any other job."""
-    checksum: Annotated[str, Field(pattern=r"^(md5|sha256):[0-9a-f]+$")] | None = None
+    checksum: Annotated[str, Field(pattern=r"^(md5:[0-9A-Fa-f]{32}|sha256:[0-9A-Fa-f]{64})$")] | None = None
     """Of the archive; needed with urls."""
     size: Positive | None = None
     """Side in pixels that a folder's pictures are cropped and scaled to; null: all must have one size."""
@@ -81,6 +118,12 @@ class Source(Block):
             raise ValueError(f"'{self.kind}' needs either path or urls")
         if self.urls and self.checksum is None:
             raise ValueError("urls need a checksum, such as md5:0123…")
+        for url in self.urls:
+            name = _file_name(url)
+            if "://" not in url or name in ("", ".", "..") or set(name) & set("{}\\") or not name.isprintable():
+                raise ValueError(
+                    f"{_short(url)} is no address that ends in a file's name, such as https://host/name.zip"
+                )
         if self.size is not None and self.kind != "folder":
             raise ValueError("size is for a folder's pictures; the other sources have one")
         return self
@@ -89,7 +132,7 @@ class Source(Block):
         """Where the archive or folder lies once it is there; None for bundled images."""
         if self.path is not None:
             return self.path
-        return f"data/raw/{dataset}/{self.urls[0].rsplit('/', 1)[-1]}" if self.urls else None
+        return f"data/raw/{dataset}/{_file_name(self.urls[0])}" if self.urls else None
 
 
 class Model(Block):
@@ -110,6 +153,46 @@ class Model(Block):
         return self
 
 
+class Start(Block):
+    """Weights that training starts from in place of random ones: a PyTorch state dict or a safetensors file."""
+
+    path: FilePath | None = None
+    """A local file, read in place."""
+    urls: tuple[str, ...] = ()
+    """Addresses of the file, tried in turn; fetched once, before any other job."""
+    checksum: Annotated[str, Field(pattern=r"^(md5:[0-9A-Fa-f]{32}|sha256:[0-9A-Fa-f]{64})$")] | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.path is None) == (not self.urls):
+            raise ValueError("start weights need either path or urls")
+        return self
+
+    def file(self, experiment: str) -> str:
+        """Where the weights lie once they are there: path, or under data/raw/weights/ by the first address's name.
+
+        An address without a file's name, such as a download by number, gives the experiment's.
+        """
+        if self.path is not None:
+            return self.path
+        name = urlsplit(self.urls[0]).path.rsplit("/", 1)[-1]
+        named = name.endswith((".pth", ".pt", ".bin", ".ckpt", ".safetensors"))
+        return f"data/raw/weights/{name if named else experiment + '.pth'}"
+
+
+HOW_TO_TRAIN = {
+    "slice_iterations",
+    "save_seconds",
+    "log_every",
+    "devices",
+    "micro_batch_size",
+    "precision",
+    "compile",
+    "tensorboard",
+}
+"""Keys of Train that say how a job runs and what it tells, not what it makes: a change of them retrains nothing."""
+
+
 class Train(Block):
     iterations: Positive
     slice_iterations: Positive
@@ -123,24 +206,56 @@ class Train(Block):
     ema_decay: Fraction = 0.9999
     flip: bool = True
     seed: NotNegative = 0
+    start: Start | None = None
+    """Weights that the first slice starts from; null: random ones."""
     save_seconds: Rate = 60.0
     log_every: Positive = 50
+    devices: Positive = 1
+    """Processes that share each batch, one a GPU; without GPUs they compute on the CPU."""
+    micro_batch_size: Positive | None = None
+    """Images that a device takes at once, to save memory; null: its whole share of the batch."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the network's matrix products; auto: bfloat16 on GPUs that have it, else float32."""
+    compile: Literal["auto"] | bool = "auto"
+    """torch.compile; auto: on GPUs."""
+    tensorboard: bool = False
+    """Also write the curves for TensorBoard, to results/<experiment>/train/tensorboard/."""
 
     @model_validator(mode="after")
-    def _warmup_fits(self) -> Self:
+    def _numbers_fit(self) -> Self:
         if self.warmup_iterations >= self.iterations:
             raise ValueError(f"warmup_iterations {self.warmup_iterations} must be below iterations {self.iterations}")
+        if self.devices > self.batch_size:
+            raise ValueError(f"devices {self.devices} cannot share a batch of {self.batch_size}; give at most as many")
         return self
+
+    def start_file(self, experiment: str) -> str | None:
+        """Where the start weights lie; None where there are none."""
+        return self.start.file(experiment) if self.start is not None else None
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that decide what is trained, apart from the start weights, which their checksum stands for."""
+        return self.model_dump(exclude={*HOW_TO_TRAIN, "start"})
 
 
 class Solver(Block):
-    algorithm: Literal["dpmsolver++", "dpmsolver", "ancestral"] = "dpmsolver++"
+    algorithm: Literal["dpmsolver++", "dpmsolver", "unipc", "ipndm", "ancestral"] = "dpmsolver++"
     method: Literal["multistep", "singlestep"] = "multistep"
-    order: Annotated[Whole, Field(ge=1, le=3)] = 2
+    order: Annotated[Whole, Field(ge=1, le=4)] = 2
+    """Up to 3; ipndm up to 4."""
     steps: Positive = 10
     """Network evaluations an image, exactly."""
-    spacing: Literal["logsnr", "time"] = "logsnr"
+    spacing: Literal["logsnr", "time", "rho"] = "logsnr"
+    """What the times are even in: half-logSNR, time, or the seventh root of sigma / alpha, which suits ipndm."""
     t_end: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+
+    @model_validator(mode="after")
+    def _algorithm_has_it(self) -> Self:
+        if self.order == 4 and self.algorithm != "ipndm":
+            raise ValueError(f"order 4 is for ipndm; '{self.algorithm}' knows 1 to 3")
+        if self.method == "singlestep" and self.algorithm not in ("dpmsolver", "dpmsolver++"):
+            raise ValueError(f"method 'singlestep' is for dpmsolver and dpmsolver++, not for '{self.algorithm}'")
+        return self
 
 
 class Protocol(Block):
@@ -167,6 +282,11 @@ class Protocol(Block):
             raise ValueError("give either epochs or steps, and leave the other null")
         if (self.mean is None) != (self.std is None):
             raise ValueError("give both mean and std, or neither")
+        if self.mean is not None and self.std is not None:
+            if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
+                raise ValueError("mean and std need one number each, or one a channel (3)")
+            if not all(map(math.isfinite, self.mean)) or not all(0 < one < math.inf for one in self.std):
+                raise ValueError("mean and std must be finite, and std above 0")
         known = {"color", "crop", "cutout", "flip", "scale", "rotate"}
         unknown = [family for family in self.augment.split("_") if family and family not in known]
         if unknown:
@@ -179,26 +299,26 @@ class Fid(Block):
     """Iterations between two measurements; also how often train keeps the averaged weights."""
     images: Positive
     features: Literal["inception", "classifier"] = "inception"
-    inception_weights: str = "data/raw/pt_inception-2015-12-05-6726825d.pth"
+    inception_weights: FilePath = f"data/raw/inception/{INCEPTION_URL.rsplit('/', 1)[-1]}"
+    """pytorch-fid's weights file; the default is fetched, any other path must be there."""
     classifier: Protocol | None = None
-    """How the classifier behind `features: classifier` is trained on the real train split."""
+    """How the classifier behind `features: classifier` is trained on the real train split; null: as evaluate says."""
     solver: Solver = Solver()
     batch_size: Positive = 250
     seed: NotNegative = 1000
-
-    @model_validator(mode="after")
-    def _classifier_given(self) -> Self:
-        if self.features == "classifier" and self.classifier is None:
-            raise ValueError("features: classifier needs a block 'classifier' that says how it is trained")
-        return self
 
 
 class Sample(Block):
     budget_seconds: Rate | None = None
     images: Positive | None = None
-    """A fixed number instead of a budget: repeats a budgeted set."""
+    """A fixed number instead of a budget: repeats a budgeted set, to the precision that its account names."""
     solver: Solver = Solver()
     batch_size: Positive = 250
+    """The upper limit; the one that takes least time an image is found while drawing."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: float32, or what a probe finds faster where the budget is two minutes at least."""
+    compile: Literal["auto"] | bool = "auto"
+    """torch.compile; auto: where a probe on a GPU finds it faster and the budget is ten minutes at least."""
     seed: NotNegative = 0
 
     @model_validator(mode="after")
@@ -209,16 +329,59 @@ class Sample(Block):
 
 
 class Select(Block):
-    method: Literal["all", "random"] = "all"
+    method: Literal["all", "random", "classifier", "herding", "k_centre"] = "all"
     images: Positive | None = None
-    """How many to keep; null: as many as the method wants."""
+    """How many to keep in all, as equal per class as they divide; null: as many as the method wants."""
+    per_class: Positive | None = None
+    """How many to keep of each class, instead of images."""
+    disagree: Literal["keep", "drop", "relabel"] = "keep"
+    """What becomes of an image that a classifier trained on the real train split gives another label than its own."""
+    confidence: Fraction = 0.5
+    """Only where the classifier gives its own label more probability than this."""
     seed: NotNegative = 0
 
+    @property
+    def needs_classifier(self) -> bool:
+        return self.method not in ("all", "random")
+
     @model_validator(mode="after")
-    def _count_given(self) -> Self:
-        if (self.method == "all") != (self.images is None):
-            raise ValueError(f"method '{self.method}' {'takes no' if self.method == 'all' else 'needs'} images")
+    def _settings_fit_the_method(self) -> Self:
+        if self.images is not None and self.per_class is not None:
+            raise ValueError("give either images or per_class, and leave the other null")
+        count = "images" if self.images is not None else "per_class" if self.per_class is not None else None
+        if self.method == "all" and count:
+            raise ValueError(f"method 'all' takes no {count}; 'random' does")
+        if self.method in ("random", "herding", "k_centre") and not count:
+            raise ValueError(f"method '{self.method}' needs images or per_class")
+        if self.disagree != "keep" and not self.needs_classifier:
+            raise ValueError(f"method '{self.method}' asks no classifier; disagree: {self.disagree} needs 'classifier'")
         return self
+
+
+class Audit(Block):
+    """How the distilled set and the weights are searched for copies of training images."""
+
+    images: Positive = 10_000
+    """At most so many generated images are compared with the real ones: the first."""
+    members: Positive = 2_000
+    """At most so many train and as many validation images have their denoising loss compared."""
+    times: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (0.02, 0.05, 0.1, 0.2)
+    """Of the diffusion, at which the loss is taken."""
+    noises: Positive = 4
+    """Draws of noise an image and time."""
+    batch_size: Positive = 250
+    seed: NotNegative = 0
+
+
+class Export(Block):
+    """The forms in which the distilled set leaves the workflow."""
+
+    formats: tuple[Literal["images", "parquet", "challenge"], ...] = ("images", "challenge")
+    """images: a zip of PNGs by class; parquet: for Hugging Face, needs pyarrow; challenge: the contest's tensor."""
+    challenge_per_class: Positive | None = None
+    """Images a class in the contest's tensor (its first track demands 10); null: as many as the smallest class has."""
+    licence: str | None = None
+    """Of the source's images, as the card says it; null: what is known of the kind of source."""
 
 
 class Evaluate(Block):
@@ -244,6 +407,8 @@ class Experiment(Block):
     sample: Sample
     select: Select = Select()
     evaluate: Evaluate
+    audit: Audit = Audit()
+    export: Export = Export()
 
     @model_validator(mode="after")
     def _intervals_fit(self) -> Self:
@@ -255,7 +420,17 @@ class Experiment(Block):
             raise ValueError(
                 f"train.iterations {self.train.iterations} is not a multiple of fid.every {self.fid.every}"
             )
+        if self.train.iterations // self.fid.every > MOST_MEASUREMENTS:
+            raise ValueError(
+                f"fid.every {self.fid.every} measures {self.train.iterations // self.fid.every} times in "
+                f"train.iterations {self.train.iterations}; raise it: {MOST_MEASUREMENTS} are the most"
+            )
         return self
+
+    @property
+    def classifier(self) -> Protocol:
+        """How the classifier is trained whose features measure the distance and whose judgement selects."""
+        return self.fid.classifier or self.evaluate.protocol
 
     def slice_ends(self) -> list[int]:
         """The iterations at which a training job ends, the last one included."""
@@ -285,8 +460,9 @@ class Config(Block):
 
     @model_validator(mode="after")
     def _targets_exist(self) -> Self:
-        for name in {"tables", "figures", "raw"} & set(self.datasets):
-            raise ValueError(f"datasets: '{name}' is a folder of the workflow's own; give the experiment another name")
+        given = {*self.datasets, *(one.dataset for one in self.experiments.values() if one.dataset)}
+        for name in sorted((FOLDERS | FILES) & given):
+            raise ValueError(f"datasets: '{name}' is a name of the workflow's own; give another name")
         for name in self.targets:
             if self.datasets.get(name) is None:
                 raise ValueError(
@@ -336,7 +512,9 @@ def _line(where: str, problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{where}: {key} is missing; add it"
     value = problem["input"]
-    shown = "" if isinstance(value, Mapping | Block) or problem["type"] == "value_error" else f" (found {value!r})"
+    shown = f" (found {_short(value)})"
+    if isinstance(value, Mapping | Block) or problem["type"] == "value_error":
+        shown = ""
     return f"{where}: {key + ': ' if key else ''}{message}{shown}"
 
 
@@ -350,10 +528,10 @@ def as_json(*blocks: Block, **named: Block | tuple[str, ...] | int | float | str
     return json.dumps(values, sort_keys=True)
 
 
-def summary(config: Config) -> str:
+def summary(config: Config, targets: Sequence[str]) -> str:
     """What the tables and the report say of each target, as JSON: its data set, model, training and all settings."""
     described = {}
-    for name in config.targets:
+    for name in targets:
         experiment = config.experiment(name)
         described[name] = {
             "dataset": experiment.dataset or name,

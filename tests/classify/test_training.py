@@ -88,3 +88,23 @@ def test_a_length_in_steps_has_equal_batches_and_one_in_epochs_ends_each_with_th
     of_epochs = [training.chosen_at(step, CHALLENGE, 257, seed=3) for step in range(4)]
     assert [len(chosen) for chosen in of_epochs] == [256, 1, 256, 1]
     assert sorted(torch.cat(of_epochs[:2]).tolist()) == list(range(257))
+
+
+def test_only_a_long_training_is_compiled() -> None:
+    short = replace(CHALLENGE, epochs=1)
+    assert training.operations(short, 256, 32) == 3 * 256 * 2 * 9 * 128 * (3 * 32**2 + 128 * 16**2 + 128 * 8**2)
+    assert training.operations(SHORT, 1000, 8) < training.COMPILE_PAYS["cpu"] < training.operations(CHALLENGE, 9999, 32)
+
+
+@pytest.mark.slow
+def test_a_compiled_training_is_the_same_training() -> None:
+    protocol = replace(CHALLENGE, epochs=2, batch_size=100, width=16)  # 50 images are left over in each epoch
+    plain, compiled = (
+        training.fit(
+            IMAGES[:250], TARGETS[:250], num_classes=10, protocol=protocol, seed=0, progress="test", compile=compile,
+            statistics=training.statistics(protocol, IMAGES), device=torch.device("cpu"),
+        )
+        for compile in (False, True)
+    )  # fmt: skip
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(compiled.state_dict()[name], value, rtol=1e-3, atol=1e-4)

@@ -1,6 +1,7 @@
 """Downloads from a server that does everything wrong."""
 
 import hashlib
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -101,3 +102,14 @@ def test_a_local_path_serves_without_a_network(tmp_path: Path) -> None:
 def test_addresses_need_a_checksum_of_a_known_kind(tmp_path: Path, checksum: str | None) -> None:
     with pytest.raises(UserError, match="checksum"):
         fetching.fetch(["http://127.0.0.1:9/x"], checksum, tmp_path / "x")
+
+
+def test_a_file_published_without_a_checksum_is_taken_and_its_own_told(
+    server: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logging.getLogger("diffdistill").propagate = True
+    fetching.fetch([f"{server}/file"], None, tmp_path / "a", unchecked=True)
+    assert (tmp_path / "a").read_bytes() == CONTENT and SHA256 in caplog.text
+    with pytest.raises(UserError, match="a web page"):
+        fetching.fetch([f"{server}/page"], None, tmp_path / "b", unchecked=True)
+    assert not (tmp_path / "b").exists()

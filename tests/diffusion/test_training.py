@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from diffdistill.data.images import from_bytes
 from diffdistill.diffusion import training
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime.processes import Processes
 
 RECIPE = training.Recipe(
     iterations=20, batch_size=8, learning_rate=1e-3, warmup_iterations=4, decay="linear", weight_decay=0.03,
@@ -80,6 +82,58 @@ def test_every_epoch_covers_every_image_once_in_an_order_of_its_own() -> None:
     assert sorted(training.batch_indices(3, 8, 0, seed=1)[:6].tolist()) == [0, 0, 1, 1, 2, 2]
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+def test_processes_and_pieces_take_every_image_of_an_epoch_once(count: int) -> None:
+    taken = []
+    for iteration in range(103):
+        for rank in range(count):
+            group = Processes(rank, count)
+            drawn = training._Draws.of(iteration, 103, (1, 8, 8), RECIPE, group.share(8))
+            pieces = training.Execution(group, micro_batch_size=2).pieces(8)
+            taken += [index for piece in pieces for index in drawn.indices[piece].tolist()]
+    assert taken == torch.cat([training.batch_indices(103, 8, k, RECIPE.seed) for k in range(103)]).tolist()
+
+
+def test_draws_depend_on_the_row_of_the_batch_and_on_no_process() -> None:
+    whole = training._Draws.of(3, 103, (1, 8, 8), RECIPE, slice(0, 8))
+    assert len({tuple(noise.flatten().tolist()) for noise in whole.noise}) == 8 and len(set(whole.t.tolist())) == 8
+    parts = [training._Draws.of(3, 103, (1, 8, 8), RECIPE, Processes(rank, 3).share(8)) for rank in range(3)]
+    for name in ("indices", "noise", "t", "mirrored"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
+    assert not torch.equal(training._Draws.of(4, 103, (1, 8, 8), RECIPE, slice(0, 8)).noise, whole.noise)
+
+
+@pytest.mark.parametrize(
+    ("count", "micro", "batch", "said"),
+    [
+        (4, 128, 1024, "batch 1024 = 4 devices x 128 x 2, float32"),
+        (3, None, 1024, "batch 1024 = 3 devices x at most 342 x 1, float32"),
+        (1, 3, 8, "batch 8 = 1 device x at most 3 x 3, float32"),
+        (1, 100, 8, "batch 8 = 1 device x 8 x 1, float32"),
+    ],
+)
+def test_the_log_says_how_the_batch_is_divided(count: int, micro: int | None, batch: int, said: str) -> None:
+    executions = [training.Execution(Processes(rank, count), micro) for rank in range(count)]
+    assert {execution.describe(batch) for execution in executions} == {said}
+    sizes = [piece.stop - piece.start for execution in executions for piece in execution.pieces(batch)]
+    assert sum(sizes) == batch and max(sizes) <= (micro or batch)
+
+
+def test_bytes_train_as_their_floats() -> None:
+    images = torch.randint(0, 256, (30, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    one, other = fresh(), fresh()
+    training.train(one, images, LABELS, RECIPE, until=3)
+    training.train(other, from_bytes(images), LABELS, RECIPE, until=3)
+    assert equal(one.average, other.average)
+
+
+def test_a_signal_stops_after_the_iteration_and_not_at_the_end() -> None:
+    state = fresh()
+    assert training.train(state, IMAGES, LABELS, RECIPE, until=9, stop_signal=lambda: 10 * (state.iteration == 4)) == 10
+    assert state.iteration == 5
+    assert training.train(state, IMAGES, LABELS, RECIPE, until=9, stop_signal=lambda: 10 * (state.iteration == 8)) == 0
+
+
 def test_the_learning_rate_is_a_function_of_the_iteration() -> None:
     rates = [training.learning_rate_at(k, RECIPE) for k in range(20)]
     assert rates[:4] == pytest.approx([0.25e-3, 0.5e-3, 0.75e-3, 1e-3])
@@ -94,7 +148,7 @@ def test_a_loss_that_is_not_finite_stops_before_weights_are_touched() -> None:
     before = {name: value.clone() for name, value in state.average.items()}
     broken = IMAGES.clone()
     broken[:] = float("nan")
-    with pytest.raises(UserError, match="iteration 3 is nan"):
+    with pytest.raises(UserError, match="iteration 3 is nan on rank 0"):
         training.train(state, broken, LABELS, RECIPE, until=4)
     assert state.iteration == 3 and equal(before, state.average)
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from diffdistill.diffusion import uvit
 from diffdistill.diffusion.uvit import UViT
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -124,3 +125,10 @@ def test_inputs_that_do_not_fit_are_refused(x: tuple[int, ...], t: int, y: int |
     labels = None if y is None else torch.zeros(y, dtype=torch.int64)
     with pytest.raises(ValueError, match=message):
         tiny(num_classes=5)(torch.zeros(x), torch.zeros(t), labels)
+
+
+def test_few_and_many_tokens_take_the_same_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    query, key, value = torch.randn(3, 2, 4, 18, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    few = uvit.attention(query, key, value)
+    monkeypatch.setattr(uvit, "FEW_TOKENS", 0)
+    torch.testing.assert_close(uvit.attention(query, key, value), few)

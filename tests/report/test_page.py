@@ -39,15 +39,15 @@ def test_the_page_stands_alone_and_says_what_happened(make: Make) -> None:
     tags.feed(page)
     assert not tags.open
     images = [attributes for tag, attributes in tags.found if tag == "img"]
-    assert len(images) == 6  # four figures and one of samples per experiment
+    assert len(images) == 7  # three figures and two of images per experiment; no leaderboard
     assert all((image["src"] or "").startswith("data:image/png;base64,") and image["alt"] for image in images)
     ids = {attributes["id"] for _, attributes in tags.found if "id" in attributes}
     links = [attributes["href"] or "" for tag, attributes in tags.found if tag == "a"]
     assert links and all(link.startswith("#") and link[1:] in ids for link in links)
     assert not re.search(r"https?:|<script|<link|@import|url\(", page)
-    for part in ("0.4500 ± 0.0100", "50.0%", "4000 images", "made in 10.0 s", "95.2%", "torch", "9.9.9", "train.seed"):
+    for part in ("0.4500 ± 0.0100", "50.0%", "4,000 images", "made in 10.0 s", "95.2%", "torch", "9.9.9", "train.seed"):
         assert part in page
-    assert "prefers-color-scheme: dark" in page and 'name="viewport"' in page
+    assert 'name="viewport"' in page and "@media print" in page
     assert "&lt;b&gt;&amp;" in page and "<b>&" not in page  # the settings' note
 
 
@@ -68,3 +68,25 @@ def test_a_missing_figure_is_named(make: Make, capsys: pytest.CaptureFixture[str
     assert report.main(project.arguments("report")) == 2
     assert "fid_curve" in capsys.readouterr().err
     assert not (project.folder / "report.html").exists()
+
+
+def test_the_leaderboard_stands_only_beside_a_data_set_of_the_challenge(make: Make) -> None:
+    for dataset, stands in (("flowers", False), ("tinyimagenet", True)):
+        project = make(**{dataset: {}})
+        assert report.main(made(project).arguments("report")) == 0
+        page = (project.folder / "report.html").read_text()
+        assert ('id="leaderboard"' in page, "zheli" in page, "#leaderboard" in page) == (stands,) * 3
+        assert project.file("leaderboard_csv").exists() and project.file("leaderboard_pdf").exists()
+
+
+def test_many_classes_are_named_in_a_closed_list_and_not_in_the_description(make: Make) -> None:
+    codes, titles = [f"n{k:03}" for k in range(21)], [f"title {k}, other" for k in range(21)]
+    project = made(make(few={}, many={"classes": codes, "titles": titles}))
+    assert report.main(project.arguments("report")) == 0
+    page = (project.folder / "report.html").read_text()
+    tags = Tags()
+    tags.feed(page)
+    described = [attributes["alt"] or "" for tag, attributes in tags.found if tag == "img"]
+    assert sum("zero, one, a <class> & $more" in alt for alt in described) == 2
+    assert not any("title 1" in alt for alt in described) and "<li>title 20, other</li>" in page
+    assert not any("open" in attributes for tag, attributes in tags.found if tag == "details")

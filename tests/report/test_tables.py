@@ -28,9 +28,9 @@ def test_numbers_against_hand_computed_ones(make: Make) -> None:
 def test_texts_are_aligned_escaped_and_rounded_alike(make: Make) -> None:
     project = make(my_set={})
     assert stage.main(project.arguments("tables")) == 0
-    assert "| my_set       | distilled   |     4000 | 0.4500 | 0.0100 |" in project.file("accuracy_md").read_text()
+    assert "| my_set       | distilled   |    4,000 | 0.4500 | 0.0100 |" in project.file("accuracy_md").read_text()
     tex = project.file("models_tex").read_text()
-    assert r"my\_set & 13 & 512 & 2048 & 8 & 2 & 44.3M \\" in tex and r"\toprule" in tex
+    assert r"my\_set & 13 & 512 & 2,048 & 8 & 2 & 44.3M \\" in tex and r"\toprule" in tex
     assert "0.0100 & 0.0460 & 0.0280" in project.file("leaderboard_tex").read_text()
 
 

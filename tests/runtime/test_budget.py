@@ -1,6 +1,6 @@
 """The clock never lets a batch start that would not fit, and accounts for every second."""
 
-from diffdistill.runtime.budget import Budget
+from diffdistill.runtime.budget import BatchSize, Budget
 
 
 class Clock:
@@ -45,3 +45,13 @@ def test_nothing_fits_when_even_the_smallest_batch_is_too_long() -> None:
     budget = Budget(10.0, clock)
     clock.now += 9.0
     assert budget.fitting(64, 0.001, 2.0, 0.0) == 0
+
+
+def test_batches_double_and_then_keep_to_the_cheapest_size() -> None:
+    sizes, costs = BatchSize(20), {2: 9.0, 4: 6.0, 8: 4.0, 16: 5.0, 20: 5.0}
+    seen = []
+    for _ in range(7):
+        seen.append(sizes.next())
+        sizes.took(seen[-1], costs[seen[-1]] * seen[-1])
+    assert seen == [2, 4, 8, 16, 20, 8, 8]
+    assert BatchSize(1).next() == 1

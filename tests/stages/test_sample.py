@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from diffdistill.data import images as image_files
-from diffdistill.diffusion import training, weights
+from diffdistill.diffusion import sampling, training, weights
 from diffdistill.stages import sample
 
 SHAPE = weights.Shape(8, 1, 3, 4, 32, 2, 2, 4.0)
@@ -56,6 +56,46 @@ def test_no_image_depends_on_the_batch(network_file: Path, tmp_path: Path, algor
         differing = (small.images.int() - other.images[:100].int()).abs()
         assert differing.max() <= 1 and (differing > 0).float().mean() < 0.01
     assert len({image.numpy().tobytes() for image in longer.images}) == 130
+
+
+def differing_levels(a: image_files.ImageSet, b: image_files.ImageSet) -> torch.Tensor:
+    return (a.images.int() - b.images.int()).abs().float()
+
+
+@pytest.mark.parametrize("algorithm", ["unipc", "ipndm"])
+def test_every_solver_draws(network_file: Path, tmp_path: Path, algorithm: str) -> None:
+    solver = {"steps": 20, "algorithm": algorithm, "order": 3, "spacing": "rho"}
+    one, _ = draw(network_file, tmp_path / algorithm, images=20, solver=solver)
+    two, _ = draw(network_file, tmp_path / "other", images=20, solver={"steps": 60})
+    assert differing_levels(one, two).mean() < 2
+
+
+def test_the_account_says_how_the_network_ran(network_file: Path, tmp_path: Path) -> None:
+    exact, account = draw(network_file, tmp_path / "exact", images=20)
+    assert account["plan"]["precision"] == "float32" and not account["plan"]["compiled"]
+    assert "too short" in account["plan"]["reason"]
+    half, account = draw(network_file, tmp_path / "half", images=20, precision="bfloat16", compile=False)
+    assert account["plan"]["precision"] == "bfloat16" and account["plan"]["reason"] == "as set"
+    assert 0 < differing_levels(exact, half).mean() < 2
+
+
+@pytest.mark.slow
+def test_a_compiled_network_draws_the_same_images_in_one_batch_size(network_file: Path, tmp_path: Path) -> None:
+    plain, _ = draw(network_file, tmp_path / "plain", images=50)
+    compiled, account = draw(network_file, tmp_path / "compiled", images=50, compile=True, batch_size=16)
+    assert account["plan"]["compiled"] and account["batch_size"] == 16
+    assert len(compiled.labels) == 50 and torch.equal(plain.labels, compiled.labels)
+    assert differing_levels(plain, compiled).max() <= 1
+
+
+def test_a_long_budget_is_worth_a_probe(network_file: Path) -> None:
+    network, shape, _ = weights.load(network_file, torch.device("cpu"))
+    settings: dict[str, Any] = {"batch_size": 32, "device": torch.device("cpu")}
+    _, plan = sampling.planned(network, shape, precision="auto", compile=False, budget_seconds=600, **settings)
+    assert "in a batch of 32 took: float32 " in plan.reason and ", bfloat16 " in plan.reason
+    assert plan.precision in ("float32", "bfloat16") and plan.batch_size is None
+    run, plan = sampling.planned(network, shape, precision="float32", compile="auto", budget_seconds=200, **settings)
+    assert run is network and not plan.compiled
 
 
 def test_another_seed_gives_other_images(network_file: Path, tmp_path: Path) -> None:

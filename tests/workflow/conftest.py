@@ -24,7 +24,7 @@ Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
 def copy_project(folder: Path) -> Path:
     """The files that a user gets, without any results, and the tiny experiment as tiny.yaml."""
-    for name in ("workflow", "resources", "profiles", "envs"):
+    for name in ("workflow", "resources", "profiles", "slurm", "envs"):
         shutil.copytree(REPOSITORY / name, folder / name)
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(REPOSITORY / name, folder / name)

@@ -29,7 +29,7 @@ def test_snakemake_lines_can_be_planned(project: Path, command: str) -> None:
         [sys.executable, "-m", "snakemake", "-n", *arguments], cwd=project, capture_output=True, text=True
     )
     assert planned.returncode == 0, planned.stdout + planned.stderr
-    assert "prepare" in planned.stdout + planned.stderr
+    assert "sample" in planned.stdout + planned.stderr
 
 
 def test_there_is_nothing_else_to_type() -> None:

@@ -12,8 +12,16 @@ try:
 except UserError as error:
     raise WorkflowError(str(error))
 
-# `python` is the interpreter that runs snakemake, unless every rule brings an environment of its own
-if not workflow.deployment_settings.deployment_method:
+DEMO = "digits"
+# tables, figures and report cover the config's targets, or the digits alone for `demo`: what is asked for must be known
+# here, before names of files are made, and Snakemake tells a Snakefile only later
+TARGETS = [DEMO] if "demo" in sys.argv[1:] else list(CONFIG.targets)
+
+# `python` is the interpreter that runs snakemake; where every rule brings an environment of its own, that has the
+# libraries, and the package is read from here
+if workflow.deployment_settings.deployment_method:
+    shell.prefix(f"export PYTHONPATH={shlex.quote(str(Path(workflow.basedir).parent / 'src'))}; ")
+else:
     shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
@@ -40,6 +48,20 @@ def source_of(wildcards):
             return candidate.source
     known = sorted({candidate.dataset or name for name, candidate in CONFIG.experiments.items()})
     raise WorkflowError(f"no data set '{wildcards.dataset}' in config.yaml; known: {', '.join(known)}")
+
+
+def download_of(wildcards):
+    """Addresses and checksum of a file under data/raw/: Inception or start weights, or a data set's archive."""
+    if wildcards.dataset == "inception":
+        return {"urls": (experiments.INCEPTION_URL,), "checksum": experiments.INCEPTION_CHECKSUM, "unchecked": False}
+    if wildcards.dataset == "weights":
+        for name, candidate in CONFIG.experiments.items():
+            start = candidate.train.start
+            if start is not None and start.urls and Path(start.file(name)).name == wildcards.file:
+                return {"urls": start.urls, "checksum": start.checksum, "unchecked": start.checksum is None}
+        raise WorkflowError(f"data/raw/weights/{wildcards.file}: no experiment's train.start names it")
+    source = source_of(wildcards)
+    return {"urls": source.urls, "checksum": source.checksum, "unchecked": False}
 
 
 def split(name):
@@ -96,8 +118,9 @@ TABLE_NAMES = ("models", "generators", "leaderboard", "accuracy")
 
 
 def figure_names():
-    """The figures of the report, one of samples per experiment."""
-    return ["fid_curve", "loss_curve", "accuracy", "leaderboard", *(f"samples_{name}" for name in CONFIG.targets)]
+    """The figures of the report, two of images per experiment."""
+    images = [f"{kind}_{name}" for kind in ("samples", "classes") for name in TARGETS]
+    return ["fid_curve", "loss_curve", "accuracy", "leaderboard", *images]
 
 
 def table_file(name):
@@ -115,10 +138,14 @@ def figure_file(name):
 def marked_figure(name):
     """A figure's file with its caption for `snakemake --report`."""
     figure = name.rsplit("_", 1)[0]
-    caption = "samples" if figure.startswith("samples_") else figure
-    return report(figure_file(name), caption=f"../report/{caption}.rst", category="Figures")
+    kind, _, experiment_name = figure.partition("_")
+    if kind in ("samples", "classes"):
+        labels = {"figure": kind, "experiment": experiment_name}
+    else:
+        kind, labels = figure, {"figure": figure.replace("_", " "), "experiment": "all"}
+    return report(figure_file(name), caption=f"../report/{kind}.rst", category="Figures", labels=labels)
 
 
 def experiments_summary():
     """What tables, figures and the report say of each target, as JSON."""
-    return experiments.summary(CONFIG)
+    return experiments.summary(CONFIG, TARGETS)

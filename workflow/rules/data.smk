@@ -1,7 +1,3 @@
-localrules:
-    fetch,
-
-
 rule fetch:
     output:
         file="data/raw/{dataset}/{file}",
@@ -16,9 +12,7 @@ rule fetch:
         mem_mb=1000,
         runtime=120,
     params:
-        config=lambda wildcards: experiments.as_json(
-            urls=source_of(wildcards).urls, checksum=source_of(wildcards).checksum
-        ),
+        config=lambda wildcards: experiments.as_json(**download_of(wildcards)),
     shell:
         "exec python -m diffdistill.stages.fetch --config {params.config:q} --threads {threads} --log {log:q}"
         " --out file={output.file:q}"

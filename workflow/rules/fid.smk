@@ -15,7 +15,7 @@ rule fid_features:
         runtime=60,
     params:
         config=lambda wildcards: experiments.as_json(
-            classifier=experiment(wildcards).fid.classifier,
+            classifier=experiment(wildcards).classifier,
             seed=experiment(wildcards).fid.seed,
         ),
     shell:

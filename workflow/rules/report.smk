@@ -1,4 +1,3 @@
-TARGETS = list(CONFIG.targets)
 TABLES = [f"{table}_{ending}" for table in TABLE_NAMES for ending in ("csv", "md", "tex")]
 FIGURES = [f"{figure}_{ending}" for figure in figure_names() for ending in ("pdf", "png")]
 RESULTS = {
@@ -8,6 +7,7 @@ RESULTS = {
     "budget": expand("results/{dataset}/samples.json", dataset=TARGETS),
     "loss": expand("results/{dataset}/loss.csv", dataset=TARGETS),
 }
+REAL = [f"data/{CONFIG.experiment(name).dataset or name}/train.safetensors" for name in TARGETS]
 
 
 rule tables:
@@ -40,7 +40,7 @@ rule figures:
         **RESULTS,
         leaderboard="resources/leaderboard.csv",
         samples=expand("results/{dataset}/samples.safetensors", dataset=TARGETS),
-        real=[f"data/{CONFIG.experiment(name).dataset or name}/train.safetensors" for name in TARGETS],
+        real=REAL,
     output:
         **{name: figure_file(name) for name in FIGURES if name.endswith("_pdf")},
         **{name: marked_figure(name) for name in FIGURES if name.endswith("_png")},
@@ -68,6 +68,7 @@ rule report:
         **RESULTS,
         **{name: table_file(name) for name in TABLES if name.endswith("_csv")},
         **{name: figure_file(name) for name in FIGURES if name.endswith("_png")},
+        real=REAL,
     output:
         page=report("results/report.html", caption="../report/report.rst", category="Report"),
         summary="results/summary.txt",

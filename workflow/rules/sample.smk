@@ -10,7 +10,7 @@ rule sample:
         "logs/{dataset}/sample.tsv"
     conda:
         "../../envs/environment.yaml"
-    threads: workflow.cores or 8  # the budget counts seconds: nothing else may run beside it
+    threads: workflow.resource_settings.cores or 8  # the budget counts seconds: nothing else may run beside it
     resources:
         mem_mb=16000,
         runtime=60,
@@ -25,6 +25,15 @@ rule sample:
 rule selection:
     input:
         samples="results/{dataset}/samples.safetensors",
+        # only where a classifier is asked
+        classifier=lambda wildcards: (
+            f"results/{wildcards.dataset}/fid/features.safetensors"
+            if experiment(wildcards).select.needs_classifier
+            else []
+        ),
+        validation=lambda wildcards: (
+            split("validation")(wildcards) if experiment(wildcards).select.needs_classifier else []
+        ),
     output:
         distilled="results/{dataset}/distilled.safetensors",
     log:
@@ -33,12 +42,13 @@ rule selection:
         "logs/{dataset}/selection.tsv"
     conda:
         "../../envs/environment.yaml"
-    threads: 1
+    threads: lambda wildcards: experiment(wildcards).threads
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=16000,
+        runtime=60,
     params:
         config=lambda wildcards: experiments.as_json(experiment(wildcards).select),
+        inputs=lambda wildcards, input: all_named(input),
     shell:
         "exec python -m diffdistill.stages.selection --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in samples={input.samples:q} --out distilled={output.distilled:q}"
+        " --in {params.inputs:q} --out distilled={output.distilled:q}"

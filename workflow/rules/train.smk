@@ -2,6 +2,9 @@ rule train:
     input:
         train=split("train"),
         before=slice_before,
+        start=lambda wildcards: (
+            [] if slice_before(wildcards) else experiment(wildcards).train.start_file(wildcards.dataset) or []
+        ),
     output:
         state="results/{dataset}/train/{step}.safetensors",
     log:
@@ -13,19 +16,32 @@ rule train:
         "../../envs/environment.yaml"
     threads: lambda wildcards: experiment(wildcards).threads
     resources:
-        mem_mb=16000,
+        mem_mb=lambda wildcards: 8000 + 8000 * experiment(wildcards).train.devices,
         runtime=720,
+        gpu=lambda wildcards: experiment(wildcards).train.devices,
     params:
-        config=lambda wildcards: experiments.as_json(
+        # a change of these retrains; of what Snakemake counts as derived, because it asks for threads, it does not
+        deciding=lambda wildcards: experiments.as_json(
+            model=experiment(wildcards).model,
+            train=str(experiment(wildcards).train.deciding()),
+            every=experiment(wildcards).fid.every,
+            start=experiment(wildcards).train.start_file(wildcards.dataset),
+        ),
+        config=lambda wildcards, threads: experiments.as_json(
             model=experiment(wildcards).model,
             train=experiment(wildcards).train,
             every=experiment(wildcards).fid.every,
             until=int(wildcards.step),
         ),
-        before=lambda wildcards, input: named("before", input.before),
+        launcher=lambda wildcards, threads: (
+            f"-m diffdistill.runtime.processes {experiment(wildcards).train.devices}"
+            if experiment(wildcards).train.devices > 1
+            else "-m"
+        ),
+        inputs=lambda wildcards, input: all_named(input),
     shell:
-        "exec python -m diffdistill.stages.train --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in train={input.train:q} {params.before:q} --out state={output.state:q}"
+        "exec python {params.launcher} diffdistill.stages.train --config {params.config:q} --threads {threads} --log {log:q}"
+        " --in {params.inputs:q} --out state={output.state:q}"
 
 
 rule weights:

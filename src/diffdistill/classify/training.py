@@ -15,7 +15,11 @@ from diffdistill.classify.convnet import ConvNet
 from diffdistill.data.batches import batch_indices
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime.compiling import with_fallback
 from diffdistill.runtime.seeds import derive_seed, generator
+
+COMPILE_PAYS = {"cpu": 1.5e13, "cuda": 3e15}
+"""Floating-point operations of a whole training from which compiling is worth its half minute: about five minutes'."""
 
 Statistics = tuple[list[float], list[float]]
 """Mean and standard deviation of each channel of images in 0..1."""
@@ -132,6 +136,14 @@ def learning_rate_at(step: int, protocol: Protocol, images: int) -> float:
     return protocol.learning_rate * 0.5 * (1 + math.cos(math.pi * (done - 0.3) / 0.7))
 
 
+def operations(protocol: Protocol, images: int, side: int) -> float:
+    """Floating-point operations of the convolutions in a whole training: each image forward, and twice that back."""
+    sides = [side >> block for block in range(protocol.depth)]
+    channels = [3] + [protocol.width] * protocol.depth
+    image = sum(2 * 9 * side**2 * channels[block] * channels[block + 1] for block, side in enumerate(sides))
+    return 3.0 * image * total_steps(protocol, images) * min(protocol.batch_size, images)
+
+
 def fit(
     images: Tensor,
     labels: Tensor,
@@ -142,8 +154,12 @@ def fit(
     seed: int,
     device: torch.device,
     progress: str,
+    compile: bool | None = None,
 ) -> Classifier:
     """Train on images uint8 (N, C, H, W) with labels int64 (N,); the last step's network, in evaluation mode.
+
+    compile: whether torch.compile makes the network's steps faster; None: where the training is long enough to pay for
+    it, which the protocol and the number of images decide, never a clock: a seed gives one classifier.
 
     First weights, order and augmentation follow from the seed. A length in epochs ends each epoch with a smaller batch,
     as the challenge does; a length in steps has equal batches, which run on into the next epoch: a last batch of a
@@ -155,6 +171,11 @@ def fit(
         classifier = Classifier(ConvNet(**shape), statistics, shape)
     classifier = classifier.to(device)
     images, labels = images.to(device), labels.to(device)
+    if compile is None:
+        compile = operations(protocol, len(images), images.shape[-1]) >= COMPILE_PAYS.get(device.type, math.inf)
+    network, whole_batch = classifier.network, classifier.network.__call__
+    if compile:
+        whole_batch = with_fallback(torch.compile(network, dynamic=False), network)
 
     def optimiser() -> torch.optim.SGD:
         return torch.optim.SGD(
@@ -168,7 +189,8 @@ def fit(
         chosen = chosen_at(step, protocol, count, seed).to(device)
         x = classifier.normalise(images[chosen])
         x = augment(x, protocol.augment, generator("augment", seed, step), mode=protocol.augment_mode)
-        loss = F.cross_entropy(classifier.network(x), labels[chosen])
+        logits = whole_batch(x) if len(x) == protocol.batch_size else network(x)  # one size is compiled
+        loss = F.cross_entropy(logits, labels[chosen])
         if not torch.isfinite(loss):
             raise UserError(f"{progress}: the loss of step {step} is {loss.item()}; lower protocol.learning_rate")
         for group in sgd.param_groups:

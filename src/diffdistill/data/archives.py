@@ -8,6 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Self
 
 from diffdistill.errors import UserError
 from diffdistill.runtime import files
@@ -17,6 +18,9 @@ MEMBER_LIMIT = 1 << 30
 RATIO_LIMIT = 200
 """How many times its own size an archive may unpack to once that exceeds RATIO_FREE; pictures stay below 20."""
 RATIO_FREE = 1 << 26
+
+HEADER_LIMIT = 1 << 20
+"""Bytes of a tar's extended header: tarfile reads it at once, before anybody can look at the member."""
 
 Wanted = Callable[[str], bool]
 _BROKEN = (
@@ -28,15 +32,16 @@ _BROKEN = (
 def names(path: Path) -> list[str]:
     """Names of all files, sorted, with '/' between folders. Raises UserError as read does."""
     if path.is_dir():
-        return sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+        return sorted(_readable(path, file.relative_to(path).as_posix()) for file in _below(path, ()))
     return sorted(name for name, _ in _entries(path, lambda name: False))
 
 
 def read(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
     """Name and content of the wanted files of a folder, a zip or a tar (plain, gz, bz2, xz).
 
-    Folders come in sorted order, archives in their own. Raises UserError naming the archive if it is missing, broken,
-    holds links, devices, names that point outside, a name twice, or claims to unpack to more than is plausible.
+    Folders come in sorted order, without hidden files and with links followed; archives come in their own order. Raises
+    OSError if a part of a folder cannot be read, UserError naming the archive if it is missing, broken, holds links,
+    devices, names that point outside, a name twice, or claims to unpack to more than is plausible.
     """
     if path.is_dir():
         for name in filter(wanted, names(path)):
@@ -57,13 +62,41 @@ def checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
+    """All files below a folder: pathlib's and os.walk would pass over linked and unreadable folders in silence."""
+    here = folder.resolve()
+    if here in above:
+        raise UserError(f"{folder}: a link back to a folder that holds it; remove it")
+    for found in folder.iterdir():
+        if found.name.startswith("."):
+            continue
+        if found.is_dir():
+            yield from _below(found, (*above, here))
+        elif found.is_file():
+            yield found
+        else:
+            raise UserError(f"{found}: neither a file nor a folder, or a link to nothing; mend or remove it")
+
+
+def _readable(path: Path, name: str) -> str:
+    """The name. Raises UserError if it is not text, so that nothing later can be told about it."""
+    if any(0xD800 <= ord(letter) <= 0xDFFF for letter in name):
+        raise UserError(f"{path}: the name {name!r} is not valid UTF-8; rename it")
+    return name
+
+
 def _entries(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes | None]]:
     """Every file of an archive, with its content where wanted."""
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; fetch it, or give its place")
-    entries = _zip_entries if zipfile.is_zipfile(path) else _tar_entries
     try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        # by its first bytes: zipfile.is_zipfile also takes a tar for a zip whose last file is one
+        entries = _zip_entries if start in (b"PK\3\4", b"PK\5\6") else _tar_entries
         yield from entries(path, wanted)
+    except PermissionError:
+        raise
     except _BROKEN as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: not a whole zip or tar archive ({reason}); fetch it again") from error
@@ -78,6 +111,7 @@ class _Guard:
 
     def name(self, name: str, size: int, link_or_device: bool) -> str:
         """The name to use. Raises UserError for a member that is refused."""
+        _readable(self._path, name)
         if link_or_device:
             raise self._refuse(name, "is a link or a device")
         pure = PurePosixPath(name.replace("\\", "/"))
@@ -87,7 +121,7 @@ class _Guard:
             raise self._refuse(name, "is there twice")
         self._seen.add(pure.as_posix())
         self._total += size
-        if size > MEMBER_LIMIT or self._total > self._limit:
+        if size < 0 or size > MEMBER_LIMIT or self._total > self._limit:
             raise self._refuse(name, f"claims {size} bytes unpacked ({self._total} so far), which is not plausible")
         return pure.as_posix()
 
@@ -106,9 +140,21 @@ def _zip_entries(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes | None
             yield name, archive.read(member) if wanted(name) else None
 
 
+class _Header(tarfile.TarInfo):
+    """A member's header, refused before tarfile acts upon it: it would read gigabytes, or go back in the file."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        header = super().frombuf(buf, encoding, errors)
+        extended = header.type not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE)
+        if header.size < 0 or (extended and header.size > HEADER_LIMIT):
+            raise ValueError(f"a header claims {header.size} bytes")
+        return header
+
+
 def _tar_entries(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes | None]]:
     guard = _Guard(path)
-    with tarfile.open(path) as archive:
+    with tarfile.open(path, tarinfo=_Header) as archive:
         for member in archive:
             if member.isdir():
                 continue

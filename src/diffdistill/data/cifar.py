@@ -5,6 +5,7 @@ A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009; http
 
 import io
 import pickle
+import pickletools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -82,7 +83,10 @@ def _pictures(content: dict[str, Any], labels_key: str, source: str) -> tuple[Ar
         raise UserError(f"{source} has no 'data' of 3072 bytes a picture; fetch it again")
     if not isinstance(labels, list) or len(labels) != len(data) or not all(isinstance(one, int) for one in labels):
         raise UserError(f"{source} has no list '{labels_key}' of {len(data)} numbers; fetch it again")
-    return data.reshape(-1, 3, 32, 32), np.array(labels, dtype=np.int64)
+    try:
+        return data.reshape(-1, 3, 32, 32), np.array(labels, dtype=np.int64)
+    except OverflowError as error:
+        raise UserError(f"{source}: a label in '{labels_key}' is no class number; fetch it again") from error
 
 
 def _text(value: Any) -> str:
@@ -123,12 +127,23 @@ class _Unpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"it asks for {module}.{name}") from None
 
 
+def _refuse_claims(data: bytes) -> None:
+    """The unpickler makes room for as many remembered objects as the highest number given to one."""
+    for code, argument, _ in pickletools.genops(data):
+        if code.name in ("PUT", "LONG_BINPUT") and int(argument or 0) > len(data):
+            raise pickle.UnpicklingError(f"it claims {argument} objects")
+
+
 def _unpickled(data: bytes, source: str) -> dict[str, Any]:
     try:
+        _refuse_claims(data)
         content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
     except Exception as error:  # a hostile or broken pickle can raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{source} is not a pickle of arrays, lists and text ({reason}); fetch it again") from error
     if not isinstance(content, dict):
         raise UserError(f"{source} holds no dictionary; fetch it again")
+    for value in content.values():
+        if isinstance(value, np.ndarray) and value.nbytes > len(data):
+            raise UserError(f"{source} claims {value.nbytes} bytes, but has {len(data)}; fetch it again")
     return {_text(key): value for key, value in content.items()}

@@ -24,8 +24,11 @@ def decode(data: bytes, *, channels: int | None = None, size: int | None = None)
     """
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is odd but readable is not worth a line a picture
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+                if opened.mode == "F" or (opened.mode == "I" and opened.format == "TIFF"):
+                    raise ValueError("32-bit pixels, whose range is unknown")
                 image = _plain(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError as error:
         raise ValueError(f"not one of {', '.join(FORMATS)}") from error
@@ -45,11 +48,8 @@ def _plain(image: Image.Image) -> Image.Image:
     """Mode L for grey pictures, RGB for all others."""
     if image.mode.startswith("I"):
         levels = np.asarray(image, dtype=np.int64)  # Pillow would clip 16-bit levels at 255 instead of scaling them
-        if levels.min() < 0 or levels.max() > 65535:
-            raise ValueError("more than 16 bits a pixel")
+        levels = np.where(levels == image.info.get("transparency", -1), 65535, levels)
         return Image.fromarray(np.rint(levels / 257).astype(np.uint8))
-    if image.mode == "F":
-        raise ValueError("floating-point pixels, whose range is unknown")
     grey = image.mode in ("1", "L", "LA", "La")
     if image.has_transparency_data:
         with_alpha = image.convert("RGBA")

@@ -1,6 +1,8 @@
 """Files from the network or a local path: checked, then moved into place; whole or absent."""
 
+import errno
 import hashlib
+import logging
 import re
 import shutil
 from collections.abc import Sequence
@@ -10,8 +12,12 @@ from urllib.parse import unquote, urlsplit
 from diffdistill.errors import UserError
 from diffdistill.runtime import files
 
+logger = logging.getLogger("diffdistill")
+
 TIMEOUT_SECONDS = (10.0, 60.0)
 """To connect, and between two pieces of data."""
+_OURS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+"""Errors of this machine's disk."""
 _DIGITS = {"md5": 32, "sha256": 64}
 
 
@@ -20,13 +26,15 @@ def fetch(
     checksum: str | None,
     destination: Path,
     *,
+    unchecked: bool = False,
     progress: bool = False,
     timeout_seconds: tuple[float, float] = TIMEOUT_SECONDS,
 ) -> None:
     """Put the first address that gives the right file to `destination`; nothing is done if that is there already.
 
     addresses: http(s) or file URLs, or local paths. checksum: "md5:..." or "sha256:..."; None is allowed for local
-    files alone. Raises UserError, in one line, naming every address with the checksum expected and found.
+    files, and with unchecked=True for files that are published without one: what came is then logged for the record.
+    Raises UserError, in one line, naming every address with the checksum expected and found.
     """
     kind, expected = _parsed(checksum)
     if not addresses:
@@ -36,7 +44,7 @@ def fetch(
     failures = []
     for address in addresses:
         local = _local_path(address)
-        if local is None and checksum is None:
+        if local is None and checksum is None and not unchecked:
             raise UserError(f"{address}: no checksum is given; add md5:... or sha256:... as its publisher states it")
         try:
             with files.replacing(destination) as temporary:
@@ -48,6 +56,11 @@ def fetch(
                 else:
                     trouble = _download(address, temporary, progress, timeout_seconds)
                 _check(temporary, kind, expected, trouble)
+            if local is None and not expected:
+                logger.warning(
+                    "%s: published without a checksum; it is sha256:%s here: compare it with a colleague's, and put it "
+                    "into the config", destination, _digest(destination, kind),
+                )  # fmt: skip
             return
         except _NotFetchedError as failure:
             failures.append(f"{address}: {failure}")
@@ -80,7 +93,10 @@ def _parsed(checksum: str | None) -> tuple[str, str]:
 
 
 def _local_path(address: str) -> Path | None:
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError as error:
+        raise UserError(f"{address}: not an address ({error}); give http, https or a path") from error
     if parts.scheme.lower() in ("http", "https"):
         return None
     if parts.scheme.lower() == "file":
@@ -106,17 +122,20 @@ def _download(url: str, target: Path, progress: bool, timeout_seconds: tuple[flo
     )
     try:
         downloader(url, str(target), None)
-    except (requests.RequestException, OSError) as error:
+    except (requests.RequestException, OSError, ValueError) as error:
+        if not isinstance(error, requests.RequestException) and getattr(error, "errno", None) in _OURS:
+            raise  # another address would not help
         return " ".join(str(error).split()) or type(error).__name__
     return None
 
 
 def _check(path: Path, kind: str, expected: str, trouble: str | None) -> None:
     found, size = _digest(path, kind), path.stat().st_size
-    if trouble is None and (not expected or found == expected):
-        return
     with path.open("rb") as file:
         page = b"<html" in file.read(1024).lower()
+    if trouble is None and (found == expected or not (expected or page)):
+        return
     what = f" of {size} bytes" + (", a web page" if page else "") if size else ", nothing came"
     because = f" ({trouble})" if trouble else ""
-    raise _NotFetchedError(f"expected {kind}:{expected}, found {kind}:{found}{what}{because}")
+    wanted = f"{kind}:{expected}" if expected else "a file"
+    raise _NotFetchedError(f"expected {wanted}, found {kind}:{found}{what}{because}")

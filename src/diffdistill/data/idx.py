@@ -22,7 +22,6 @@ FASHION_MNIST = [
 """Names of Fashion-MNIST's labels 0..9."""
 _FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 _UNSIGNED_BYTES = 8
-_LIMIT = 1 << 31
 
 
 def read(path: Path, *, classes: list[str] | None = None) -> RawData:
@@ -67,8 +66,8 @@ def _array(data: bytes, dimensions: int, source: str) -> Array:
             raise ValueError(f"its head is not that of bytes in {dimensions} dimensions")
         shape = struct.unpack(f">{dimensions}I", file.read(4 * dimensions))
         size = math.prod(shape)
-        if size > _LIMIT:
-            raise ValueError(f"it claims {size} bytes")
+        if size > max(archives.RATIO_FREE, archives.RATIO_LIMIT * len(data)):
+            raise ValueError(f"it claims {size} bytes, which is not plausible")
         content = file.read(size + 1)  # one more, to see that nothing follows
         if len(content) != size:
             raise ValueError(f"it should have {size} bytes after its head")

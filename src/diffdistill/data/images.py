@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -117,6 +118,29 @@ def require_same_classes(path_a: Path, set_a: ImageSet, path_b: Path, set_b: Ima
         )
 
 
+def require_same_origin(
+    path_a: Path, metadata_a: Mapping[str, str], path_b: Path, metadata_b: Mapping[str, str]
+) -> None:
+    """Raises UserError if two files come from other archives, or from splits that were cut in other ways.
+
+    Only what both files say of themselves is compared.
+    """
+    for key in ("source_checksum", "cut"):
+        a, b = metadata_a.get(key), metadata_b.get(key)
+        if a is not None and b is not None and a != b:
+            raise UserError(f"{path_a} and {path_b} do not belong together: {key} {a} against {b}; make both again")
+
+
+def require_same_shape(path_a: Path, set_a: ImageSet, path_b: Path, set_b: ImageSet) -> None:
+    """Raises UserError if the images of two files differ in shape, or one has none."""
+    for path, images in ((path_a, set_a.images), (path_b, set_b.images)):
+        if not len(images):
+            raise UserError(f"{path}: holds no images; make it again")
+    a, b = tuple(set_a.images.shape[1:]), tuple(set_b.images.shape[1:])
+    if a != b:
+        raise UserError(f"{path_a} and {path_b} differ in the shape of their images, {a} against {b}; make both again")
+
+
 class Writer:
     """Streams images to disk as they come, so that memory does not grow with their number.
 
@@ -180,7 +204,6 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if not self._finished:
-            try:
+            with suppress(OSError):
                 self._file.close()  # on a full disk even this fails
-            finally:
-                self._temporary.unlink(missing_ok=True)
+            self._context.__exit__(kind or GeneratorExit, error or GeneratorExit(), traceback)

@@ -1,14 +1,28 @@
-"""Which of the drawn images make up the distilled set."""
+"""Which of the drawn images make up the distilled set, and under which labels.
 
+All results are indices int64 in an order that takes the classes in turn, so that every prefix is as balanced as the
+counts allow; in the order of herding and of k-centre, a prefix is also what they give for that many images.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from diffdistill.errors import UserError
 from diffdistill.runtime.seeds import generator
 
+Array = np.ndarray[Any, Any]
+Pick = Callable[[Tensor, int, int], Tensor]
+"""(indices of a class's images, the class, how many) -> that many of the indices, the best first."""
+Greedy = Callable[[Array, int], Array]
+"""(features (N, F), how many) -> that many positions, the best first: `herding` or `k_centre`."""
+
 
 def every(labels: Tensor) -> Tensor:
-    """Indices (N,) int64 of all images."""
+    """Indices (N,) of all images, in their own order."""
     return torch.arange(len(labels))
 
 
@@ -17,12 +31,85 @@ def at_random(labels: Tensor, images: int, seed: int) -> Tensor:
 
     Raises UserError if a class has too few images.
     """
-    classes = int(labels.max()) + 1
+    return per_class(labels, quotas(images, int(labels.max()) + 1), randomly(seed)).sort().values
+
+
+def quotas(images: int, num_classes: int) -> list[int]:
+    """How many of `images` each class gives: equal numbers, the first classes one more where they do not divide."""
+    return [images // num_classes + (label < images % num_classes) for label in range(num_classes)]
+
+
+def per_class(labels: Tensor, counts: list[int], pick: Pick) -> Tensor:
+    """Indices (sum of counts,) of the images picked in each class, the classes in turn.
+
+    Raises UserError if a class has fewer than its count.
+    """
     kept = []
-    for label in range(classes):
+    for label, count in enumerate(counts):
         members = (labels == label).nonzero().flatten()
-        count = images // classes + (label < images % classes)
         if count > len(members):
-            raise UserError(f"select.images: class {label} has {len(members)} images, {count} are asked for; lower it")
-        kept.append(members[torch.randperm(len(members), generator=generator("select", seed, label))[:count]])
-    return torch.cat(kept).sort().values
+            raise UserError(
+                f"class {label} has {len(members)} images, {count} are asked for; lower select.images or per_class"
+            )
+        kept.append(pick(members, label, count))
+    chosen = torch.cat(kept)
+    return chosen[in_turn(labels[chosen])]
+
+
+def in_turn(labels: Tensor) -> Tensor:
+    """The order (N,) that takes the first image of every class, then every second one, and so on."""
+    rank = torch.empty_like(labels)
+    for label in labels.bincount().nonzero().flatten():
+        members = (labels == label).nonzero().flatten()
+        rank[members] = torch.arange(len(members))
+    return torch.from_numpy(np.lexsort((labels.numpy(), rank.numpy())))
+
+
+def randomly(seed: int) -> Pick:
+    """Without replacement."""
+    return lambda members, label, count: members[
+        torch.randperm(len(members), generator=generator("select", seed, label))[:count]
+    ]
+
+
+def by_features(greedy: Greedy, features_of: Callable[[Tensor], Array]) -> Pick:
+    """By the features (N, F) of the given indices, one class at a time: those of all would not fit into memory."""
+    return lambda members, label, count: members[torch.from_numpy(greedy(features_of(members), count))]
+
+
+def herding(features: Array, count: int) -> Array:
+    """Positions (count,) int64 in features (N, F): each next one brings the mean of those taken closest to that of all.
+
+    Welling 2009, in the form without replacement of Rebuffi et al. 2017 (arXiv 1611.07725), algorithm 4.
+    """
+    mean, total = features.mean(axis=0), np.zeros(features.shape[1])
+    free, chosen = np.ones(len(features), dtype=bool), []
+    squares = np.einsum("nf,nf->n", features, features)
+    for taken in range(1, count + 1):
+        # |mean - (total + x) / taken|^2 * taken^2 without what is the same for every x
+        distance = squares - 2 * features @ (taken * mean - total)
+        best = int(np.where(free, distance, np.inf).argmin())
+        free[best] = False
+        total += features[best]
+        chosen.append(best)
+    return np.array(chosen, dtype=np.int64)
+
+
+def k_centre(features: Array, count: int) -> Array:
+    """Positions (count,) int64 in features (N, F): the nearest to the mean, then always the farthest from all taken.
+
+    Sener and Savarese 2018 (arXiv 1708.00489), algorithm 1: at most twice the smallest possible radius.
+    """
+    distance, chosen = np.full(len(features), np.inf), []
+    best = int(((features - features.mean(axis=0)) ** 2).sum(axis=1).argmin())
+    for _ in range(count):
+        chosen.append(best)
+        distance = np.minimum(distance, ((features - features[best]) ** 2).sum(axis=1))
+        distance[best] = -1  # never twice, not even where all images are equal
+        best = int(distance.argmax())
+    return np.array(chosen, dtype=np.int64)
+
+
+def mistaken(labels: Tensor, predicted: Tensor, confidence: Tensor, above: float) -> Tensor:
+    """Which images (N,) bool a classifier gives another label than theirs, with more confidence than `above` (0..1)."""
+    return (predicted != labels) & (confidence > above)

@@ -19,12 +19,16 @@ def cut(
     """
     if (per_class is None) == (fraction is None):
         raise ValueError("give either per_class or fraction")
+    if not len(labels):
+        raise UserError("source: there are no images to cut a split from")
     random, chosen = np.random.default_rng(seed), []
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         count = per_class if per_class is not None else max(1, round(len(members) * (fraction or 0)))
         if len(members) <= count:
-            raise UserError(f"source: class {label} has {len(members)} images, cutting {count} a class leaves none")
+            raise UserError(
+                f"source: class {label} has {len(members)} images, cutting {count} a class leaves none; cut fewer"
+            )
         chosen.append(random.permutation(members)[:count])
     picked = np.sort(np.concatenate(chosen))
     return np.setdiff1d(np.arange(len(labels)), picked), picked

@@ -1,26 +1,35 @@
-"""Training the diffusion model: a loop whose every random number follows from (seed, iteration).
+"""Training the diffusion model: a loop whose every random number follows from (seed, iteration, row of the batch).
 
-Nothing in it remembers anything that the state does not hold, so a run that stops and goes on equals one that did not.
+Nothing in it remembers anything that the state does not hold, so a run that stops and goes on equals one that did not;
+and any number of processes, each with its part of the batch in any number of pieces, take the same steps.
 """
 
+import itertools
 import json
+import logging
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffdistill.data.batches import batch_indices
+from diffdistill.data.images import from_bytes
 from diffdistill.diffusion import ema
 from diffdistill.diffusion.loss import noise_prediction_loss
 from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime.processes import ALONE, Processes
 from diffdistill.runtime.seeds import derive_seed, generator
+
+logger = logging.getLogger("diffdistill")
 
 HISTORY = ("iteration", "loss", "learning_rate", "ema_decay", "images_per_second")
 
@@ -41,6 +50,36 @@ class Recipe:
     seed: int
     log_every: int
     snapshot_every: int
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How the work of a step is done; none of it decides what is computed, but for rounding."""
+
+    processes: Processes = ALONE
+    micro_batch_size: int | None = None
+    """At most so many images at once; None: all of the process's."""
+    precision: torch.dtype = torch.float32
+    """Of matrix products; weights, loss and optimiser are float32."""
+    compile: bool = False
+
+    def pieces(self, batch_size: int) -> list[slice]:
+        """The rows of this process's share of a batch that are computed at once, as equal as they can be."""
+        share = self.processes.share(batch_size)
+        count = math.ceil((share.stop - share.start) / (self.micro_batch_size or batch_size))
+        bounds = [(share.stop - share.start) * piece // count for piece in range(count + 1)]
+        return [slice(*pair) for pair in itertools.pairwise(bounds)]
+
+    def describe(self, batch_size: int) -> str:
+        """How the batch is divided, for the log: global = devices x micro-batch x accumulations."""
+        devices = self.processes.count
+        share = math.ceil(batch_size / devices)  # the largest one
+        accumulations = math.ceil(share / (self.micro_batch_size or batch_size))
+        micro = math.ceil(share / accumulations)
+        unequal = "at most " if devices * micro * accumulations != batch_size else ""
+        product = f"{devices} device{'s' if devices > 1 else ''} x {unequal}{micro} x {accumulations}"
+        precision = str(self.precision).removeprefix("torch.")
+        return f"batch {batch_size} = {product}, {precision}{', compiled' if self.compile else ''}"
 
 
 def learning_rate_at(iteration: int, recipe: Recipe) -> float:
@@ -111,11 +150,7 @@ class State:
             self.average = {name: groups["average"][name] for name in self.average}
             self.iteration, self.seconds = int(metadata["iteration"]), float(metadata["seconds"])
             for name, parameter in self.network.named_parameters() if self.iteration else ():
-                self.optimiser.state[parameter] = {
-                    "step": torch.tensor(float(self.iteration)),
-                    "exp_avg": groups["first_moment"][name].to(parameter.device),
-                    "exp_avg_sq": groups["second_moment"][name].to(parameter.device),
-                }
+                self._set_moments(parameter, groups["first_moment"][name], groups["second_moment"][name])
         except (KeyError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"{path}: not a training state of this network ({error}); delete it and run again"
@@ -128,6 +163,78 @@ class State:
         self.history = [tuple(row) for row in tensors["history"].tolist()] if "history" in tensors else []
         return metadata
 
+    def _set_moments(self, parameter: nn.Parameter, first: Tensor, second: Tensor) -> None:
+        self.optimiser.state[parameter] = {
+            "step": torch.tensor(float(self.iteration), device=parameter.device),
+            "exp_avg": first.to(parameter.device),
+            "exp_avg_sq": second.to(parameter.device),
+        }
+
+    def spread(self, processes: Processes) -> None:
+        """Take over the first process's state, but for snapshots and history, which it alone keeps."""
+        counters = torch.tensor([self.iteration, self.seconds], dtype=torch.float64)
+        processes.spread([counters])
+        self.iteration, self.seconds = int(counters[0]), float(counters[1])
+        tensors = [*self.network.state_dict().values(), *self.average.values()]
+        for parameter in self.network.parameters() if self.iteration else ():
+            if not self.optimiser.state.get(parameter):
+                self._set_moments(parameter, torch.zeros_like(parameter), torch.zeros_like(parameter))
+            tensors += [self.optimiser.state[parameter][moment] for moment in ("exp_avg", "exp_avg_sq")]
+        processes.spread(tensors)
+
+
+class _Gradients:
+    """All gradients as views of one tensor that ends in a row a process, so that one sum makes all processes agree.
+
+    A row holds the process's part of the loss, the norm of its part of the gradient, and the signal that it got.
+    """
+
+    def __init__(self, network: nn.Module, processes: Processes) -> None:
+        parameters = list(network.parameters())
+        sizes = [math.ceil(parameter.numel() / 64) * 64 for parameter in parameters]  # aligned for fused kernels
+        self._processes = processes
+        self._all = torch.zeros(sum(sizes) + 3 * processes.count, device=parameters[0].device)
+        *parts, rows = torch.split(self._all, [*sizes, 3 * processes.count])
+        for parameter, part in zip(parameters, parts, strict=True):
+            parameter.grad = part[: parameter.numel()].view_as(parameter)
+        self._flat, self._rows = self._all[: sum(sizes)], rows.view(processes.count, 3)
+
+    def clear(self) -> None:
+        self._all.zero_()
+
+    def agree(self, loss: Tensor, signal: int) -> list[list[float]]:
+        """Sum the gradients over all processes; returns their rows. On a GPU the only wait of a step."""
+        mine = self._rows[self._processes.rank]
+        mine[0], mine[1], mine[2] = loss, torch.linalg.vector_norm(self._flat), signal
+        self._processes.sum(self._all)
+        rows: list[list[float]] = self._rows.tolist()
+        return rows
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """What an iteration draws, for this process's rows of the batch."""
+
+    indices: Tensor
+    noise: Tensor
+    t: Tensor
+    mirrored: Tensor | None
+
+    @classmethod
+    def of(cls, iteration: int, images: int, shape: Sequence[int], recipe: Recipe, rows: slice) -> "_Draws":
+        """Drawn on the CPU for the whole batch, whoever takes which rows: so processes and pieces change no number."""
+        draws = generator("train", recipe.seed, iteration)
+        return cls(
+            batch_indices(images, recipe.batch_size, iteration, recipe.seed)[rows],
+            torch.randn((recipe.batch_size, *shape), generator=draws)[rows],
+            torch.rand(recipe.batch_size, generator=draws)[rows],
+            (torch.rand(recipe.batch_size, generator=draws) < 0.5)[rows] if recipe.flip else None,
+        )
+
+    def to(self, device: torch.device) -> "_Draws":
+        mirrored = None if self.mirrored is None else self.mirrored.to(device)
+        return _Draws(self.indices.to(device), self.noise.to(device), self.t.to(device), mirrored)
+
 
 def train(
     state: State,
@@ -136,51 +243,92 @@ def train(
     recipe: Recipe,
     *,
     until: int,
+    execution: Execution = Execution(),
+    stop_signal: Callable[[], int] = lambda: 0,
     after_iteration: Callable[[State], None] = lambda state: None,
-) -> None:
-    """Train from state.iteration to `until`, in place.
+) -> int:
+    """Train from state.iteration to `until`, in place; the state must be the same in all processes.
 
-    images: (N, C, H, W) float32 in [-1, 1]; labels: (N,) int64, both on the network's device.
-    Raises UserError on a non-finite loss, before weights or average are touched.
+    images: (N, C, H, W) uint8, or float32 in [-1, 1]; labels: (N,) int64, both on the network's device.
+    stop_signal: asked every iteration; as soon as any process's is not 0, all of them stop after the same iteration.
+    Returns that signal, or 0 where `until` is reached all the same.
+    Raises UserError in all processes on a non-finite loss or gradient, before weights or average are touched.
     """
-    network, schedule = state.network, VPSchedule()
-    device = images.device
+    processes, device, network = execution.processes, images.device, state.network
+    rows, pieces = processes.share(recipe.batch_size), execution.pieces(recipe.batch_size)
+    gradients, schedule = _Gradients(network, processes), VPSchedule()
     network.train()
-    measured = time.perf_counter()
-    while state.iteration < until:
+
+    def draw(iteration: int) -> _Draws:
+        return _Draws.of(iteration, len(images), images.shape[1:], recipe, rows)
+
+    def backward(predict: nn.Module, drawn: _Draws) -> Tensor:
+        """This process's part of the batch's mean loss; its gradient is added up."""
+        gradients.clear()
+        drawn, loss = drawn.to(device), torch.zeros((), device=device)  # at once: a copy waits for work before it
+        for piece in pieces:
+            indices = drawn.indices[piece]
+            x0, y = images[indices], labels[indices]  # (B, C, H, W), (B,)
+            x0 = from_bytes(x0) if x0.dtype == torch.uint8 else x0
+            if drawn.mirrored is not None:
+                x0 = torch.where(drawn.mirrored[piece, None, None, None], x0.flip(3), x0)
+            with torch.autocast(device.type, execution.precision, enabled=execution.precision != torch.float32):
+                losses = noise_prediction_loss(predict, schedule, x0, drawn.t[piece], drawn.noise[piece], y)
+            part = losses.sum() / recipe.batch_size
+            part.backward()  # type: ignore[no-untyped-call]
+            loss += part.detach()
+        return loss
+
+    predict: nn.Module | None = None if execution.compile else network
+    signal, measured, drawn = 0, time.perf_counter(), draw(state.iteration)
+    while state.iteration < until and not signal:
         started, k = time.perf_counter(), state.iteration
-        draws = generator("train", recipe.seed, k)
-        indices = batch_indices(len(images), recipe.batch_size, k, recipe.seed).to(device)
-        x0, y = images[indices], labels[indices]  # (B, C, H, W), (B,)
-        noise = torch.randn(x0.shape, generator=draws).to(device)
-        t = torch.rand(len(x0), generator=draws).to(device)
-        if recipe.flip:
-            mirrored = (torch.rand(len(x0), generator=draws) < 0.5).to(device)
-            x0 = torch.where(mirrored[:, None, None, None], x0.flip(3), x0)
-        loss = noise_prediction_loss(network, schedule, x0, t, noise, y).mean()
-        if not torch.isfinite(loss):
-            raise UserError(
-                f"the loss of iteration {k} is {loss.item()}; the last saved state is sound: "
-                f"lower train.learning_rate ({recipe.learning_rate}) or raise train.warmup_iterations"
-            )
-        state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        try:
+            predict = cast(nn.Module, torch.compile(network)) if predict is None else predict
+            loss = backward(predict, drawn)
+        except Exception as error:  # torch.compile does its work at the first call, and raises what it likes
+            if predict is network:
+                raise
+            logger.warning("torch.compile failed, the network runs without it: %s", _first_line(error))
+            predict = network
+            loss = backward(predict, drawn)
+        drawn = draw(k + 1)  # here, while a GPU still computes
+        agreed = gradients.agree(loss, stop_signal())
+        _require_finite(agreed, k, recipe)
         rate = learning_rate_at(k, recipe)
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         state.optimiser.step()
         decay = ema.decay_at(k, recipe.ema_decay)
         ema.update(state.average, network, decay)
-        state.iteration = k + 1
-        if state.iteration % recipe.snapshot_every == 0:
-            state.snapshots[state.iteration] = {name: value.clone() for name, value in state.average.items()}
-        if state.iteration % recipe.log_every == 0:
+        state.iteration, signal = k + 1, int(max(row[2] for row in agreed))
+        if processes.first and state.iteration % recipe.snapshot_every == 0:
+            state.snapshots[state.iteration] = {
+                name: value.to("cpu", copy=True) for name, value in state.average.items()
+            }
+        since_logged = state.iteration % recipe.log_every
+        if processes.first and (since_logged == 0 or state.iteration == recipe.iterations):
             now = time.perf_counter()
-            speed = recipe.log_every * recipe.batch_size / (now - measured)
-            state.history.append((float(state.iteration), loss.item(), rate, decay, speed))
+            speed = (since_logged or recipe.log_every) * recipe.batch_size / (now - measured)
+            state.history.append((float(state.iteration), sum(row[0] for row in agreed), rate, decay, speed))
             measured = now
         state.seconds += time.perf_counter() - started
         after_iteration(state)
+    return signal if state.iteration < until else 0
+
+
+def _require_finite(agreed: list[list[float]], iteration: int, recipe: Recipe) -> None:
+    for rank, (loss, norm, _) in enumerate(agreed):
+        for what, value in (("loss", loss), ("norm of the gradient", norm)):
+            if not math.isfinite(value):
+                raise UserError(
+                    f"the {what} of iteration {iteration} is {value} on rank {rank}; the last saved state is sound: "
+                    f"lower train.learning_rate ({recipe.learning_rate}) or raise train.warmup_iterations"
+                )
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__} {str(error).strip().splitlines()[0] if str(error).strip() else ''}".strip()
 
 
 def initialise(build: Callable[[], UViT], seed: int) -> UViT:

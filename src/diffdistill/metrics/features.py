@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from diffdistill.classify.training import Classifier
 from diffdistill.errors import UserError
@@ -30,7 +31,7 @@ def of_images(kind: str, network_file: Path, images: Tensor, device: torch.devic
 def classifier_features(classifier: Classifier, images: Tensor, batch_size: int = 50) -> Array:
     """Penultimate layer (N, F) float64 of images uint8 (N, C, H, W); leaves the classifier in evaluation mode."""
     classifier.eval()
-    return _in_batches(classifier.features, images, batch_size, next(classifier.parameters()).device)
+    return in_batches(classifier.features, images, batch_size, next(classifier.parameters()).device)
 
 
 def inception_features(weights_file: Path, images: Tensor, batch_size: int, device: torch.device) -> Array:
@@ -39,25 +40,40 @@ def inception_features(weights_file: Path, images: Tensor, batch_size: int, devi
     Resized and scaled as there: [0, 1], bilinear to 299 pixels (align_corners False), then [-1, 1]. Raises UserError if
     weights_file is missing or does not hold those weights.
     """
-    network = _inception(weights_file).to(device)
-
-    def pooled(batch: Tensor) -> Tensor:
-        x = (batch.float() / 255).expand(-1, 3, -1, -1)
-        x = F.interpolate(x, size=(299, 299), mode="bilinear", align_corners=False)
-        return network(2 * x - 1)  # type: ignore[no-any-return]
-
-    return _in_batches(pooled, images, batch_size, device)
+    return in_batches(inception(weights_file).to(device), images, batch_size, device)
 
 
 @torch.inference_mode()
-def _in_batches(network: Callable[[Tensor], Tensor], images: Tensor, batch_size: int, device: torch.device) -> Array:
+def in_batches(network: Callable[[Tensor], Tensor], images: Tensor, batch_size: int, device: torch.device) -> Array:
+    """What the network makes of images uint8 (N, C, H, W), in float64."""
     starts = range(0, len(images), batch_size)
     parts = [network(images[first : first + batch_size].to(device)).double().cpu().numpy() for first in starts]
     return np.concatenate(parts)
 
 
-def _inception(weights_file: Path) -> nn.Module:
-    """pytorch-fid's `fid_inception_v3` without its download, and without the last layer."""
+class _Pooled(nn.Module):
+    """pytorch-fid's network behind its resizing and scaling, in a form that computes the same numbers faster."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        for part in network.modules():
+            conv, norm = getattr(part, "conv", None), getattr(part, "bn", None)
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):  # constants by now: put into weights
+                part.conv, part.bn = fuse_conv_bn_eval(conv, norm), nn.Identity()
+        self.network = network.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """uint8 (B, C, H, W) -> (B, 2048)"""
+        x = (images.float() / 255).expand(-1, 3, -1, -1)
+        x = F.interpolate(x, size=(299, 299), mode="bilinear", align_corners=False)
+        return self.network((2 * x - 1).contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+
+
+def inception(weights_file: Path) -> nn.Module:
+    """pytorch-fid's `fid_inception_v3` without its download and its last layer: uint8 (B, C, H, W) -> (B, 2048).
+
+    Raises UserError if weights_file is missing or does not hold its weights.
+    """
     # imported here: torchvision takes a second, which the classifier's features need not wait for
     from pytorch_fid import inception as published
     from torchvision.models import inception_v3
@@ -82,4 +98,4 @@ def _inception(weights_file: Path) -> nn.Module:
             f"{published.FID_WEIGHTS_URL} to this place"
         ) from error
     network.fc = nn.Identity()
-    return network.eval()
+    return _Pooled(network.eval())

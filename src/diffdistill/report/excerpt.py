@@ -11,14 +11,31 @@ from diffdistill.data.images import ImageSet
 from diffdistill.errors import UserError
 
 
+def spread(classes: int, most: int) -> list[int]:
+    """All labels where there are no more than `most`, else that many at equal intervals."""
+    count = min(classes, most)
+    return [place * classes // count for place in range(count)]
+
+
+def titles(metadata: dict[str, str]) -> list[str]:
+    """The classes' names for people: their titles where the source has some."""
+    names: list[str] = json.loads(metadata.get("class_titles", metadata["classes"]))
+    return names
+
+
+def titles_of(path: Path) -> list[str]:
+    """The same of a file. Raises UserError naming the file if it is missing, broken, or holds no labelled images."""
+    return titles(image_files.load_labels_and_metadata(path)[1])
+
+
 def first_of_each_class(path: Path, per_class: int, most_classes: int) -> ImageSet:
-    """At most per_class images of each of the first most_classes classes, by class, in the file's order.
+    """At most per_class images of each class, by class, in the file's order; of too many classes a spread of them.
 
     Raises UserError naming the file if it is missing, broken, or holds no labelled images.
     """
     labels, metadata = image_files.load_labels_and_metadata(path)
     classes = json.loads(metadata["classes"])
-    members = [torch.nonzero(labels == label)[:per_class, 0] for label in range(min(most_classes, len(classes)))]
+    members = [torch.nonzero(labels == label)[:per_class, 0] for label in spread(len(classes), most_classes)]
     places = torch.cat(members).tolist()
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")

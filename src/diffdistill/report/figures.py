@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import MaxNLocator, ScalarFormatter, StrMethodFormatter
 
-from diffdistill.data.images import ImageSet
 from diffdistill.errors import UserError
 from diffdistill.report import tables
 from diffdistill.runtime import files
@@ -35,9 +34,9 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "diffdistill",
 }
 
-COLUMNS = 10
-MOST_CLASSES = 200
-"""Of a set with more classes the first ones are shown: the paper's Fig. 6 and 7 together."""
+THOUSANDS = StrMethodFormatter("{x:,.0f}")
+MOST_MARKERS = 30
+"""A curve of more points has none: they would hide it."""
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -53,37 +52,43 @@ def _curves(by_name: dict[str, pd.DataFrame]) -> Iterator[tuple[str, pd.DataFram
         yield name, table, color, marker
 
 
-def fid_curve(fid: dict[str, pd.DataFrame]) -> Figure:
-    """The paper's Fig. 3. Distances between different kinds of features get axes of their own: they do not compare."""
-    kinds = sorted({str(table["features"].iloc[0]) for table in fid.values()})
+def fid_curve(fid: dict[str, pd.DataFrame], features: dict[str, str]) -> Figure:
+    """The paper's Fig. 3. features: by experiment, what the distance is taken between; other ones have other axes."""
+    kinds = sorted(set(features.values()))
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.6 * len(kinds), 3.5), layout="constrained")
-        for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
+        figure = Figure(figsize=(7, 3.8 * len(kinds)), layout="constrained")
+        for axes, kind in zip(figure.subplots(len(kinds), 1, squeeze=False)[:, 0], kinds, strict=True):
             for name, table, color, marker in _curves(fid):
-                if table["features"].iloc[0] != kind:
+                if features[name] != kind:
                     continue
                 best = tables.lowest(table)
-                label = f"{name}: lowest {best['fid']:.3g} at {best['step']} ({best['images']} images)"
-                axes.plot(table["step"], table["fid"], color=color, marker=marker, label=label)
+                label = f"{name}: lowest {tables.distance(best['fid'])} at {best['step']:,} ({best['images']:,} images)"
+                shown = marker if len(table) <= MOST_MARKERS else ""
+                axes.plot(table["step"], table["fid"], color=color, marker=shown, label=label)
                 axes.plot(best["step"], best["fid"], "o", color=color, markersize=13, fillstyle="none", clip_on=False)
-            axes.set(xlabel="training iterations", ylabel=f"FID, {kind} features")
-            axes.set_ylim(bottom=0)
-            axes.legend(loc="upper right")
+            axes.set(xlabel="training iterations", ylabel=f"FID, {kind}")
+            axes.set_ylim(0, 1.06 * max(table["fid"].max() for name, table in fid.items() if features[name] == kind))
+            axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
+            axes.xaxis.set_major_formatter(THOUSANDS)
+            axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
     return figure
 
 
 def loss_curve(loss: dict[str, pd.DataFrame]) -> Figure:
     """Every logged loss, pale, and its running mean over a twentieth of the training."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.6, 3.5), layout="constrained")
+        figure = Figure(figsize=(7, 3.8), layout="constrained")
         axes = figure.subplots()
         for name, table, color, _ in _curves(loss):
             smooth = table["loss"].rolling(max(1, len(table) // 20), min_periods=1, center=True).mean()
             axes.plot(table["iteration"], table["loss"], color=color, alpha=0.25, linewidth=0.8)
             axes.plot(table["iteration"], smooth, color=color, label=name)
         axes.set(xlabel="training iterations", ylabel="loss (log axis)", yscale="log")
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
+        axes.xaxis.set_major_formatter(THOUSANDS)
         for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
             axis(ScalarFormatter())
+        axes.tick_params(axis="y", which="minor", labelsize=7)
         axes.legend()
     return figure
 
@@ -101,12 +106,14 @@ def accuracy(runs: dict[str, pd.DataFrame]) -> Figure:
             counts = {key: table.loc[table["train_set"] == key, "images"] for key in TRAIN_SETS}
             if missing := [key for key in TRAIN_SETS if not len(values[key])]:
                 raise UserError(f"results/{name}: no accuracy with train_set '{missing[0]}'; make its csv again")
-            labels = [f"{TRAIN_SETS[key][0]}\n{counts[key].iloc[0]} images" for key in TRAIN_SETS]
+            labels = [f"{TRAIN_SETS[key][0]}\n{counts[key].iloc[0]:,} images" for key in TRAIN_SETS]
             for place, (key, (_, color)) in enumerate(TRAIN_SETS.items()):
                 _bar(bars, place, values[key], color)
                 _seeds(seeds, place, values[key], color)
             kept = values["distilled"].mean() / max(values["real"].mean(), 1e-12)
-            bars.set(xlim=(0, 1), title=f"{name}: {kept:.1%} of the real images' accuracy kept")
+            bars.set_title(f"{name}: {kept:.1%} of the real images' accuracy kept")
+            bars.set(xlim=(0, 1.36), xticks=np.linspace(0, 1, 6))  # numbers stand beyond 1
+            bars.spines["bottom"].set_bounds(0, 1)
             bars.set_yticks(range(len(TRAIN_SETS)), labels, fontsize=9)
             seeds.set(yticks=[], title="single seeds, mean ± std")
             seeds.spines["left"].set_visible(False)
@@ -121,10 +128,8 @@ def accuracy(runs: dict[str, pd.DataFrame]) -> Figure:
 def _bar(axes: Axes, place: int, values: np.ndarray[Any, Any], color: str) -> None:
     mean, std = values.mean(), values.std(ddof=1) if len(values) > 1 else 0.0
     axes.barh(place, mean, 0.85, xerr=std or None, color=color, capsize=3, ecolor="black")
-    inside = mean > 0.6
-    x, color, side = (mean - std - 0.015, "white", "right") if inside else (mean + std + 0.015, "black", "left")
     text = tables.spread(mean, std if len(values) > 1 else float("nan"))
-    axes.text(x, place, text, ha=side, va="center", color=color, fontsize=9, fontweight="bold")
+    axes.text(mean + std + 0.015, place, text, va="center", fontsize=9, fontweight="bold")
 
 
 def _seeds(axes: Axes, place: int, values: np.ndarray[Any, Any], color: str) -> None:
@@ -136,83 +141,25 @@ def _seeds(axes: Axes, place: int, values: np.ndarray[Any, Any], color: str) -> 
 
 
 def leaderboard(table: pd.DataFrame) -> Figure:
-    """The paper's Fig. 4: both tracks; bars are the mean of both data sets, marks the two."""
+    """The paper's Fig. 4: both tracks, ours in orange; bars are the mean of both data sets, marks the two."""
     counts = table.groupby("track").size()
+    edge = 1.04 * table[["cifar100", "tinyimagenet", "average"]].to_numpy().max()
+    marks: dict[str, Any] = {"facecolor": "white", "edgecolor": "black", "zorder": 3, "s": 22, "linewidth": 0.8}
     with mpl.rc_context({**STYLE, "axes.grid.axis": "x"}):
-        figure = Figure(figsize=(6, 0.28 * len(table) + 1.6), layout="constrained")
+        figure = Figure(figsize=(7, 0.28 * len(table) + 1.9), layout="constrained")
         panels = figure.subplots(len(counts), 1, sharex=True, squeeze=False, height_ratios=counts.tolist())[:, 0]
         for axes, (track, part) in zip(panels, table.groupby("track"), strict=True):
-            places = np.arange(len(part))
-            colors = [ORANGE if team == tables.OURS else BLUE for team in part["team"]]
-            axes.barh(places, part["average"], 0.8, color=colors, alpha=0.8)
-            style: dict[str, Any] = {"facecolor": "white", "edgecolor": "black", "zorder": 3, "s": 22, "linewidth": 0.8}
-            axes.scatter(part["cifar100"], places, marker="o", label="CIFAR-100", **style)
-            axes.scatter(part["tinyimagenet"], places, marker="^", label="TinyImageNet", **style)
+            places, ours = np.arange(len(part)), part["team"].to_numpy() == tables.OURS
+            axes.barh(places, part["average"], 0.8, color=np.where(ours, ORANGE, BLUE), alpha=0.8)
+            axes.scatter(part["cifar100"], places, marker="o", label="CIFAR-100", **marks)
+            axes.scatter(part["tinyimagenet"], places, marker="^", label="TinyImageNet", **marks)
             axes.set_title(f"Track {track}")
-            axes.set_ylim(len(part) - 0.4, -0.6)
-            for label in axes.set_yticks(places, part["team"]):
-                label.label1.set_parse_math(False)
-            edge = 1.04 * table[["cifar100", "tinyimagenet", "average"]].to_numpy().max()
-            for place, value in zip(places, part["average"], strict=True):
-                axes.text(edge, place, f"{value:.4f}", va="center", fontsize=8)
-            axes.set_xlim(0, 1.15 * edge)
+            axes.set(xlim=(0, 1.15 * edge), ylim=(len(part) - 0.4, -0.6))
+            ticks = axes.set_yticks(places, part["team"])
+            for place, (tick, own, value) in enumerate(zip(ticks, ours, part["average"], strict=True)):
+                style = {"color": ORANGE, "fontweight": "bold"} if own else {"color": "black"}
+                tick.label1.set(parse_math=False, **style)
+                axes.text(edge, place, f"{value:.4f}", va="center", fontsize=8, **style)
         panels[-1].set_xlabel("accuracy; bars and numbers: mean of both data sets")
-        panels[-1].legend(loc="lower right", bbox_to_anchor=(0.86, 0))
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return figure
-
-
-def per_class(classes: int) -> int:
-    """How many images of each class `samples` shows: a row of them, or one where there are more than ten classes."""
-    return COLUMNS if classes <= COLUMNS else 1
-
-
-def samples(drawn: ImageSet, real: ImageSet) -> Figure:
-    """Generated images left, real ones right, pixel by pixel.
-
-    Up to ten classes have a row each. Of more classes each shows one image, ten to a row (the paper's Fig. 5 to 7).
-    Raises UserError if a set holds no image.
-    """
-    names = drawn.classes[:MOST_CLASSES]
-    rows = len(names) if len(names) <= COLUMNS else -(-len(names) // COLUMNS)
-    ends = [min(COLUMNS * (row + 1), len(names)) - 1 for row in range(rows)]
-    labels = names if len(names) <= COLUMNS else [f"{COLUMNS * row} to {end}" for row, end in enumerate(ends)]
-    labels = [label if len(label) <= 16 else f"{label[:15]}…" for label in labels]
-    mosaics = [_mosaic(images, len(names), rows) for images in (drawn, real)]
-    width = max(mosaic.shape[1] for mosaic in mosaics)
-    height = max(mosaic.shape[0] for mosaic in mosaics)
-    left, top, gap, edge = 34 + 15 * max(map(len, labels)), 54, 40, 14
-    full_width, full_height = left + 2 * width + gap + edge, top + height + edge
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(full_width / DPI, full_height / DPI))
-        for place, (title, mosaic) in enumerate(zip(("generated", "real"), mosaics, strict=True)):
-            # axes of exactly the mosaic's size: no pixel is resampled
-            x, (h, w) = left + place * (width + gap), mosaic.shape[:2]
-            bounds = (x / full_width, 1 - (top + h) / full_height, w / full_width, h / full_height)
-            axes = figure.add_axes(bounds)
-            axes.imshow(mosaic, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
-            axes.set_axis_off()
-            shown = "" if len(names) == len(drawn.classes) else f" (the first {len(names)} of {len(drawn.classes)})"
-            axes.set_title(title + shown, fontsize=11, loc="left")
-            if place == 0:
-                for row, label in enumerate(labels):
-                    y = h * (row + 0.5) / rows
-                    axes.text(-12, y, label, ha="right", va="center", fontsize=9, parse_math=False)
-    return figure
-
-
-def _mosaic(images: ImageSet, classes: int, rows: int) -> np.ndarray[Any, Any]:
-    """uint8 (rows * cell, COLUMNS * cell[, 3]), each pixel a square of whole pixels, white where there is no image."""
-    if not len(images.images):
-        raise UserError("a set of images to show is empty; make it again")
-    channels, height, width = images.images.shape[1:]
-    scale = max(1, round(64 / max(height, width)))
-    line = 4
-    cell_height, cell_width = scale * height + line, scale * width + line
-    canvas = np.full((rows * cell_height, COLUMNS * cell_width, channels), 255, dtype=np.uint8)
-    for label in range(classes):
-        for column, image in enumerate(images.images[images.labels == label][: per_class(classes)].numpy()):
-            row, column = (label, column) if classes <= COLUMNS else divmod(label, COLUMNS)
-            square = image.transpose(1, 2, 0).repeat(scale, axis=0).repeat(scale, axis=1)  # (H, W, C)
-            y, x = row * cell_height, column * cell_width
-            canvas[y : y + scale * height, x : x + scale * width] = square
-    return canvas if channels == 3 else canvas[:, :, 0]

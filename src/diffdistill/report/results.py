@@ -1,5 +1,6 @@
 """Reads the results of several experiments, as the rules name them: files of one kind in the experiments' order."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,19 @@ class Results:
     loss: dict[str, pd.DataFrame]
     budget: dict[str, Any]
 
+    def features(self) -> dict[str, str]:
+        """What each FID is taken between. A classifier is named by the first experiment that trains it so."""
+        owners: dict[str, str] = {}
+        described = {}
+        for name, experiment in self.experiments.items():
+            described[name] = f"{self.fid[name]['features'].iloc[0]} features"
+            if described[name] == "classifier features":
+                fid = experiment["settings"]["fid"]
+                protocol = fid["classifier"] or experiment["settings"]["evaluate"]["protocol"]
+                made_by = json.dumps([experiment["dataset"], protocol, fid["seed"]], sort_keys=True)
+                described[name] += f" ({owners.setdefault(made_by, name)})"
+        return described
+
 
 def table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     """A csv file with at least these columns and one row. Raises UserError naming the file otherwise."""
@@ -48,29 +62,30 @@ def table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
     return found
 
 
+def of_each(config: dict[str, Any], inputs: Mapping[str, list[Path]], kind: str) -> dict[str, Path]:
+    """The files of one kind by experiment. Raises UserError if there are not as many as experiments."""
+    names, paths = list(config["experiments"]), inputs.get(kind, [])
+    if len(paths) != len(names):
+        raise UserError(f"--in {kind}=…: {len(paths)} files for {len(names)} experiments ({', '.join(names)})")
+    return dict(zip(names, paths, strict=True))
+
+
 def read(config: dict[str, Any], inputs: Mapping[str, list[Path]]) -> Results:
     """config["experiments"] names the experiments, in the order of the files of each kind.
 
     Raises UserError if a file is missing or broken, belongs to another experiment, or there are not as many as
     experiments.
     """
-    names = list(config["experiments"])
-
-    def each(kind: str) -> dict[str, Path]:
-        paths = inputs.get(kind, [])
-        if len(paths) != len(names):
-            raise UserError(f"--in {kind}=…: {len(paths)} files for {len(names)} experiments ({', '.join(names)})")
-        return dict(zip(names, paths, strict=True))
-
     tables = {
-        kind: {name: table(path, columns) for name, path in each(kind).items()} for kind, columns in COLUMNS.items()
+        kind: {name: table(path, columns) for name, path in of_each(config, inputs, kind).items()}
+        for kind, columns in COLUMNS.items()
     }
     for kind in ("accuracy", "baselines"):
-        for name, path in each(kind).items():
+        for name, path in of_each(config, inputs, kind).items():
             runs = tables[kind][name]
             if set(runs["dataset"]) != {name}:
                 raise UserError(f"{path}: holds runs of {', '.join(sorted(set(runs['dataset'])))}, expected {name}")
             if not runs["accuracy"].between(0, 1).all():
                 raise UserError(f"{path}: an accuracy is not within 0 and 1; delete it and run again")
-    budget = {name: files.read_json(path) for name, path in each("budget").items()}
+    budget = {name: files.read_json(path) for name, path in of_each(config, inputs, "budget").items()}
     return Results(config["experiments"], budget=budget, **tables)

@@ -109,16 +109,18 @@ def leaderboard(published: pd.DataFrame, accuracy: dict[str, pd.DataFrame]) -> p
     return table.sort_values(["track", "average"], ascending=[True, False], kind="stable", ignore_index=True)
 
 
-def _count(value: float) -> str:
-    return f"{value:.0f}"
+def count(value: float) -> str:
+    """80,000"""
+    return f"{value:,.0f}"
 
 
 def _share(value: float) -> str:
     return f"{value:.4f}"
 
 
-def _distance(value: float) -> str:
-    return f"{value:.2f}" if value >= 1 else f"{value:.2g}"  # classifier features make distances far below 0.01
+def distance(value: float) -> str:
+    """39.85, and 0.0086 as classifier features make them."""
+    return f"{value:.2f}" if value >= 1 else f"{value:.2g}"
 
 
 def _parameters(value: float) -> str:
@@ -134,8 +136,8 @@ def duration(seconds: float) -> str:
 
 FORMATS: dict[str, Callable[[float], str]] = {
     **dict.fromkeys(("mean", "std", "kept", "cifar100", "tinyimagenet", "average"), _share),
-    "FID": _distance,
-    "images/s": "{:.1f}".format,
+    "FID": distance,
+    "images/s": "{:,.1f}".format,
     "parameters": _parameters,
     "training seconds": duration,
 }
@@ -147,7 +149,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     def text(column: str, value: Any) -> str:
         if pd.isna(value):
             return ""
-        return value if isinstance(value, str) else FORMATS.get(column, _count)(float(value))
+        return value if isinstance(value, str) else FORMATS.get(column, count)(float(value))
 
     columns = {column: [text(column, value) for value in table[column]] for column in map(str, table.columns)}
     renamed = {"training seconds": "training time"}  # the unit now stands beside each number
@@ -189,7 +191,7 @@ def summary(accuracy: dict[str, pd.DataFrame], baselines: dict[str, pd.DataFrame
         lines.append(f"{name}: accuracy on real test images of ConvNets trained on")
         for train_set in TRAIN_SETS:
             row = rows[train_set]
-            lines.append(f"  {said[train_set]:<22}  {spread(row['mean'], row['std']):<15}  ({row['images']} images)")
+            lines.append(f"  {said[train_set]:<22}  {spread(row['mean'], row['std']):<15}  ({row['images']:,} images)")
         seeds = ", ".join(f"{row['seed']}: {_share(row['accuracy'])}" for row in runs.to_dict("records"))
         lines.append(f"  generated, by seed: {seeds}")
         lines.append(f"  accuracy kept: {_share(rows['distilled']['kept'])} of that of all real images")

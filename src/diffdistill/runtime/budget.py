@@ -43,3 +43,24 @@ class Budget:
         """
         left = (self.seconds - self.used - reserve_seconds) / SAFETY
         return max(0, min(wanted, int(left / seconds_per_image))) if left >= least_seconds else 0
+
+
+class BatchSize:
+    """Doubles from 2 up to a limit, then stays at the size that took least an image.
+
+    Doubling finds what an image costs without ever risking more than was seen to fit.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._costs = limit, dict[int, float]()
+
+    def next(self) -> int:
+        """How many images to draw at once."""
+        largest = max(self._costs, default=1)
+        if largest < self._limit:
+            return min(2 * largest, self._limit)
+        return min(self._costs, key=lambda size: self._costs[size], default=self._limit)
+
+    def took(self, size: int, seconds: float) -> None:
+        """What a batch took; the least counts, for a machine may be held up."""
+        self._costs[size] = min(seconds / size, self._costs.get(size, float("inf")))

@@ -1,9 +1,12 @@
-"""Which device computes, with how many threads, and the versions that a result records."""
+"""Which device computes, how exactly and with how many threads, and the versions that a result records."""
 
+import os
 import platform
 from importlib.metadata import version
 
 import torch
+
+from diffdistill.errors import UserError
 
 
 def use_threads(threads: int) -> None:
@@ -11,8 +14,38 @@ def use_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def best_device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def best_device(local_rank: int = 0) -> torch.device:
+    """The GPU of the process with this number on its machine, or the CPU."""
+    return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+
+
+def require_gpus(processes: int) -> None:
+    """Raises UserError with both numbers if fewer GPUs than processes are there, or were granted by the scheduler.
+
+    A machine without GPUs computes on the CPU; only what a scheduler granted is then compared. Names of devices are
+    counted, never read: they need not be numbers.
+    """
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    granted = os.environ.get("SLURM_GPUS_ON_NODE", "")
+    found = {
+        "CUDA_VISIBLE_DEVICES lists": sum(name.strip() not in ("", "-1", "NoDevFiles") for name in listed),
+        "SLURM granted": int(granted) if granted.isdecimal() else 0,
+        "torch sees": torch.cuda.device_count(),
+    }
+    for what, count in found.items():
+        if 0 < count < processes:
+            raise UserError(
+                f"{processes} processes on this machine need a GPU each, but {what} {count}; "
+                f"ask the scheduler for {processes}, or set train.devices to {count}"
+            )
+
+
+def precision(wanted: str, device: torch.device) -> torch.dtype:
+    """Of matrix products, by its name: float32, bfloat16, or auto, which is bfloat16 on a GPU that has it."""
+    if wanted == "auto":
+        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        wanted = "bfloat16" if native else "float32"
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
 
 
 def synchronise(device: torch.device) -> None:

@@ -1,11 +1,13 @@
 """Files that are whole or absent: written beside their name, flushed, then moved into place."""
 
+import fcntl
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,15 @@ from diffdistill.errors import UserError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; move it into place if the block ends without an exception."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    """Yield a temporary path beside `path`; move it into place if the block ends without an exception.
+
+    What a killed process left of the same file is removed first. Raises OSError naming `path` if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = _temporary(path)
+    except OSError as error:
+        raise _about(path, error) from error
     umask = os.umask(0)
     os.umask(umask)
     try:
@@ -27,8 +33,41 @@ def replacing(path: Path) -> Iterator[Path]:
         _flush(temporary)
         temporary.replace(path)
         _flush(path.parent)
+    except OSError as error:
+        if error.errno is None or error.filename not in (None, str(temporary), str(path.parent)):
+            raise  # of another file
+        raise _about(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _temporary(path: Path) -> tuple[int, Path]:
+    """A new file beside `path`, locked as long as its descriptor is open: a lock that is free means a dead writer."""
+    prefix = f".{path.name}.part-"
+    left = re.compile(re.escape(prefix) + "[a-z0-9_]{8}" + re.escape(path.suffix))
+    for found in path.parent.iterdir():
+        if left.fullmatch(found.name):
+            with suppress(OSError), found.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found.unlink()
+    while True:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
+        taken = False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            taken = True
+        except OSError:
+            pass  # a file system without locks keeps what is left over
+        if not taken and os.fstat(handle).st_nlink:
+            return handle, Path(temporary)
+        os.close(handle)  # another process took it for left over before it was locked
+
+
+def _about(path: Path, error: OSError) -> OSError:
+    return OSError(error.errno, error.strerror, str(path))
 
 
 def _flush(path: Path) -> None:
@@ -56,6 +95,15 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: no such file; run the rule that makes it") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from error
+
+
+def read_record(path: Path, *keys: str) -> dict[str, Any]:
+    """A JSON object that has these keys. Raises UserError as read_json does, and naming a key that is not there."""
+    record = read_json(path)
+    missing = [key for key in keys if not isinstance(record, dict) or key not in record]
+    if missing:
+        raise UserError(f"{path}: has no '{missing[0]}', so it was not made by this stage; delete it and run again")
+    return dict(record)
 
 
 def sha256(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,16 @@ from diffdistill.runtime import files
 
 
 def save(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
-    """One safetensors file; tensors are moved to the CPU and made contiguous."""
+    """One safetensors file; tensors are moved to the CPU and made contiguous. Raises OSError naming it."""
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with files.replacing(path) as temporary:
-        safetensors.torch.save_file(whole, temporary, metadata=dict(metadata))
+        try:
+            safetensors.torch.save_file(whole, temporary, metadata=dict(metadata))
+        except SafetensorError as error:
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def load(
@@ -38,17 +45,19 @@ def load(
                 raise UserError(broken)
             header = json.loads(file.read(length))
             metadata = header.pop("__metadata__", {})
+            if not all(isinstance(text, str) for text in metadata.values()):
+                raise UserError(broken)
             tensors = {}
             for name, entry in header.items():
                 begin, end = entry["data_offsets"]
-                if 8 + length + end > size:
+                if not 0 <= begin <= end <= size - 8 - length:
                     raise UserError(broken)
                 if wanted(name):
                     file.seek(8 + length + begin)
                     tensors[name] = _tensor(file.read(end - begin), entry)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; run the rule that makes it") from error
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(broken) from error
     return tensors, metadata
 

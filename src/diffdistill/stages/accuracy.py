@@ -1,5 +1,6 @@
 """Reads one JSON per training; writes them as one table, a row per training set and seed."""
 
+import itertools
 import sys
 from collections.abc import Sequence
 
@@ -12,11 +13,16 @@ COLUMNS = ["dataset", "train_set", "images", "seed", "accuracy", "epochs", "seco
 
 
 def stage(job: program.Job) -> None:
-    rows = [(path, files.read_json(path)) for path in job.inputs["accuracy"]]
-    first_path, first = rows[0]
-    for path, row in rows:
-        if row["protocol"] != first["protocol"]:
-            raise UserError(f"{path}: another protocol than in {first_path}; delete the older one and run again")
+    keys = (*COLUMNS, "protocol", "trained_on", "tested_on")
+    rows = [(path, files.read_record(path, *keys)) for path in job.all_inputs("accuracy")]
+    for (first_path, first), (path, row) in itertools.pairwise(rows):
+        alike = first["train_set"] == row["train_set"]
+        for key in ("protocol", "dataset", "tested_on", *(("trained_on",) if alike else ())):
+            if row[key] != first[key]:
+                raise UserError(
+                    f"{path}: {key} is {row[key]}, but {first[key]} in {first_path}; "
+                    "one table holds one kind of training: delete the older one and run again"
+                )
     table = pd.DataFrame([row for _, row in rows])[COLUMNS].sort_values(["train_set", "seed"])
     if table.duplicated(["train_set", "seed"]).any():
         raise UserError(f"{job.output('table')}: a training set and seed stands twice among its inputs")

@@ -29,6 +29,8 @@ def stage(job: program.Job) -> None:
     train_file, test_file = job.input("train"), job.input("test")
     train, test = image_files.load(train_file), image_files.load(test_file)
     image_files.require_same_classes(train_file, train, test_file, test)
+    image_files.require_same_shape(train_file, train, test_file, test)
+    image_files.require_same_origin(train_file, train.metadata, test_file, test.metadata)
     kept = selection.every(train.labels)
     if train_set == "real-random":
         as_many = len(image_files.load(job.input("distilled")).labels)
@@ -36,7 +38,8 @@ def stage(job: program.Job) -> None:
             logger.info(
                 "the distilled set has %d images, the real one %d: this is the training on all", as_many, len(kept)
             )
-            files.write_json(job.output("accuracy"), {**files.read_json(job.input("real")), "train_set": train_set})
+            on_all = files.read_record(job.input("real"), "accuracy", "trained_on")
+            files.write_json(job.output("accuracy"), {**on_all, "train_set": train_set})
             return
         kept = selection.at_random(train.labels, as_many, seed)
     images, labels = train.images[kept], train.labels[kept]
@@ -56,6 +59,7 @@ def stage(job: program.Job) -> None:
     }
     logger.info("%s, seed %d: accuracy %.4f on %d test images", train_set, seed, row["accuracy"], len(test.labels))
     row |= {"protocol": json.dumps(job.config["protocol"], sort_keys=True), "normalised_by": str(statistics)}
+    row |= {"trained_on": files.sha256(train_file), "tested_on": files.sha256(test_file)}
     files.write_json(job.output("accuracy"), row)
 
 

@@ -8,7 +8,10 @@ from diffdistill.runtime import program
 
 
 def stage(job: program.Job) -> None:
-    fetching.fetch(job.config["urls"], job.config["checksum"], job.output("file"), progress=sys.stderr.isatty())
+    fetching.fetch(
+        job.config["urls"], job.config["checksum"], job.output("file"),
+        unchecked=job.config["unchecked"], progress=sys.stderr.isatty(),
+    )  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,5 +1,6 @@
 """Reads one weights file and the reference; writes the Fréchet distance of freshly drawn images as JSON."""
 
+import json
 import logging
 import sys
 import time
@@ -9,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from diffdistill import config
+from diffdistill.data import images as image_files
 from diffdistill.diffusion import sampling, weights
 from diffdistill.errors import UserError
 from diffdistill.metrics import features, frechet
@@ -31,9 +33,11 @@ def stage(job: program.Job) -> None:
         ("features_sha256", files.sha256(network_file)),
         ("source_checksum", made.get("source_checksum")),
         ("classes", made.get("classes")),
+        ("shape", json.dumps([shape.in_chans, shape.img_size, shape.img_size])),
     ):
         if about.get(key) != found:
             raise UserError(f"{job.input('reference')}: {key} is {about.get(key)}, but {found} here; make it again")
+    image_files.require_same_origin(job.input("reference"), about, weights_file, made)
     drawn = []
     for first in tqdm(range(0, images, batch_size), desc="fid", unit="batch", disable=None):
         count = min(batch_size, images - first)
@@ -55,6 +59,8 @@ def stage(job: program.Job) -> None:
         "weights": "ema",
         "features_sha256": about["features_sha256"],
         "reference": f"{about['split']} of {about['images']}",
+        "source_checksum": about["source_checksum"],
+        "weights_sha256": files.sha256(weights_file),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
     logger.info("step %d: FID %.4f", row["step"], distance)

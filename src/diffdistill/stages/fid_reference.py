@@ -26,8 +26,9 @@ def stage(job: program.Job) -> None:
         "images": str(len(data.images)),
         "split": "train",
         "classes": json.dumps(data.classes),
-        "source_checksum": data.metadata["source_checksum"],
+        "shape": json.dumps(list(data.images.shape[1:])),
     }
+    metadata |= {key: data.metadata[key] for key in ("source_checksum", "cut") if key in data.metadata}
     tensors = {"mean": torch.from_numpy(mean), "covariance": torch.from_numpy(covariance)}
     tensor_files.save(job.output("reference"), tensors, metadata)
 

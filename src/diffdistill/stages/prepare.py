@@ -25,9 +25,16 @@ def stage(job: program.Job) -> None:
     raw = _read(block, job.inputs.get("source", []))
     if raw.train_images.shape[2] != raw.train_images.shape[3]:
         raise UserError(f"source: images are {raw.train_images.shape[2:]} pixels, squares are needed; give source.size")
+    if len(raw.classes) < 2:
+        raise UserError(f"source: the only class is {raw.classes}; two at least are needed to tell them apart")
     images, labels = raw.train_images, raw.train_labels
     parts: dict[str, tuple[Array, Array]] = {}
     if raw.test_images is not None and raw.test_labels is not None:
+        if raw.test_images.shape[1:] != images.shape[1:]:
+            raise UserError(
+                f"source: test images are {raw.test_images.shape[1:]}, but train images {images.shape[1:]}; "
+                "give both in one size and kind"
+            )
         parts["test"] = (raw.test_images, raw.test_labels)
     elif block.test_per_class is None:
         raise UserError(f"source.test_per_class is missing: {block.kind} publishes no test split; say how many to cut")

@@ -4,19 +4,21 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from diffdistill.report import page, results, tables
+from diffdistill.report import excerpt, page, results, tables
 from diffdistill.runtime import files, program
 
 logger = logging.getLogger("diffdistill")
 
-TABLES = {"accuracy": "Accuracy", "generators": "Generators", "models": "Networks", "leaderboard": "Leaderboard"}
+TABLES = {"accuracy": "Accuracy", "generators": "Generators", "models": "Networks", "leaderboard": page.LEADERBOARD}
 
 
 def stage(job: program.Job) -> None:
     found = results.read(job.config, job.inputs)
     pictures = {name.removesuffix("_png"): job.input(name) for name in job.inputs if name.endswith("_png")}
     shown = {title: results.table(job.input(f"{name}_csv")) for name, title in TABLES.items()}
-    files.write_text(job.output("page"), page.render(found, pictures, shown))
+    real = results.of_each(job.config, job.inputs, "real")
+    names = {name: excerpt.titles_of(path) for name, path in real.items()}
+    files.write_text(job.output("page"), page.render(found, pictures, shown, names))
     summary = tables.summary(found.accuracy, found.baselines, str(job.output("page")))
     files.write_text(job.output("summary"), summary)
     for line in summary.splitlines():

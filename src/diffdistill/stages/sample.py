@@ -7,10 +7,11 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from diffdistill import config
 from diffdistill.runtime import program
-from diffdistill.runtime.budget import Budget
+from diffdistill.runtime.budget import BatchSize, Budget
 
 logger = logging.getLogger("diffdistill")
 
@@ -33,28 +34,36 @@ def stage(job: program.Job) -> None:
     with budget.phase("load"):
         network, shape, made = weights.load(job.input("weights"), device)
 
-    def draw(first: int, count: int) -> tuple[Tensor, Tensor]:
-        return sampling.draw(network, shape, solver, seed=block.seed, first=first, count=count, device=device)
-
     metadata = {
         "classes": made["classes"],
         "source_checksum": made["source_checksum"],
         "made_by": f"diffdistill sample, step {made['step']}, seed {block.seed}, {json.dumps(solver, sort_keys=True)}",
     }
+    with budget.phase("plan"):
+        run, plan = sampling.planned(
+            network, shape, precision=block.precision, compile=block.compile, batch_size=block.batch_size,
+            budget_seconds=block.budget_seconds, device=device,
+        )  # fmt: skip
+
+    def draw(first: int, count: int) -> tuple[Tensor, Tensor]:
+        """A compiled network takes batches of one size: of a smaller one, the rest is drawn for nothing."""
+        size = max(count, plan.batch_size or 0) if plan.compiled else count
+        images, labels = sampling.draw(run, shape, solver, seed=block.seed, first=first, count=size, device=device)
+        return images[:count], labels[:count]
+
     with budget.phase("warm up"):  # the first call pays for allocation and choice of kernels; its image is drawn again
         before = budget.used
         draw(0, 1)
         seconds_per_image = least_seconds = budget.used - before
     reserve_seconds = 0.1 + 0.002 * (block.budget_seconds or 0)  # closing the file, and leaving
     image_shape = (shape.in_chans, shape.img_size, shape.img_size)
-    drawn, late, batch_size, last_written = 0, 0, 1, budget.used
+    drawn, late, last_written, sizes = 0, 0, budget.used, BatchSize(plan.batch_size or block.batch_size)
     with (
         image_files.Writer(job.output("samples"), image_shape, metadata) as writer,
         tqdm(total=block.images, desc="sample", unit="image", disable=None) as bar,
     ):
         while drawn != block.images:
-            # doubling finds what an image costs without ever risking more than was seen to fit
-            batch_size = min(2 * batch_size, block.batch_size)
+            batch_size = plan.batch_size or sizes.next()
             left = batch_size if block.images is None else min(batch_size, block.images - drawn)
             if block.budget_seconds:
                 left = budget.fitting(left, seconds_per_image, least_seconds, reserve_seconds)
@@ -72,6 +81,7 @@ def stage(job: program.Job) -> None:
             drawn += left
             last_written = budget.used
             bar.update(left)
+            sizes.took(left, spent)
             seconds_per_image, least_seconds = spent / left, min(spent, least_seconds)
         if not drawn:
             raise UserError(
@@ -95,7 +105,8 @@ def stage(job: program.Job) -> None:
         "used_seconds": round(used, 3),
         "seconds": budget.account(),
         "evaluations_per_image": solver["steps"],
-        "batch_size": block.batch_size,
+        "batch_size": batch_size,
+        "plan": asdict(plan),
         "solver": solver,
         "machine": devices.describe(device),
         "seed": block.seed,

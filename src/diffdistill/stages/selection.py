@@ -1,28 +1,100 @@
-"""Reads the drawn images; writes the distilled set, those of them that the method keeps."""
+"""Reads the drawn images; writes the distilled set, those of them that the method keeps, some under another label.
+
+Where the method asks a classifier, it reads the one trained on the real train split too, and the validation split: the
+share of real images whose label the classifier confirms is what the share of generated ones compares with.
+"""
 
 import json
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
 
 from diffdistill import config
+from diffdistill.classify.training import Classifier
 from diffdistill.data import images as image_files
 from diffdistill.data import selection
+from diffdistill.data.images import ImageSet
+from diffdistill.errors import UserError
+from diffdistill.metrics import agreement, features
+from diffdistill.runtime import device as devices
 from diffdistill.runtime import program
+from diffdistill.runtime import tensors as tensor_files
 
 logger = logging.getLogger("diffdistill")
 
+GREEDY = {"herding": selection.herding, "k_centre": selection.k_centre}
+
 
 def stage(job: program.Job) -> None:
+    devices.use_threads(job.threads)
     block = config.read(config.Select, job.config)
     samples = image_files.load(job.input("samples"))
-    if block.images is None:
-        kept = selection.every(samples.labels)
-    else:
-        kept = selection.at_random(samples.labels, block.images, block.seed)
-    logger.info("method %s keeps %d of %d images", block.method, len(kept), len(samples.labels))
-    metadata = {**samples.metadata, "selected_by": json.dumps(block.model_dump(mode="json"), sort_keys=True)}
-    image_files.save(job.output("distilled"), samples.images[kept], samples.labels[kept], metadata)
+    labels, left = samples.labels.clone(), selection.every(samples.labels)
+    account: dict[str, Any] = {}
+    pick = selection.randomly(block.seed)
+    if block.needs_classifier:
+        classifier = _classifier(job, samples)
+        labels, left, account = _judged(job, block, samples, classifier)
+        if block.method in GREEDY:
+
+            def of(members: Tensor) -> selection.Array:
+                return features.classifier_features(classifier, samples.images[left[members]])
+
+            pick = selection.by_features(GREEDY[block.method], of)
+    if block.images is not None or block.per_class is not None:
+        classes = len(samples.classes)
+        counts = [block.per_class] * classes if block.per_class else selection.quotas(block.images or 0, classes)
+        left = left[selection.per_class(labels[left], counts, pick)]
+    kept = labels[left].bincount(minlength=len(samples.classes)).tolist()
+    logger.info("method %s keeps %d of %d images, by class %s", block.method, len(left), len(samples.labels), kept)
+    metadata = {
+        **samples.metadata,
+        "selected_by": json.dumps(block.model_dump(mode="json"), sort_keys=True),
+        "selection": json.dumps({"drawn": len(samples.labels), "kept_by_class": kept, **account}, sort_keys=True),
+    }
+    image_files.save(job.output("distilled"), samples.images[left], labels[left], metadata)
+
+
+def _classifier(job: program.Job, samples: ImageSet) -> Classifier:
+    path = job.input("classifier")
+    classes = json.loads(tensor_files.load(path, lambda name: False)[1].get("classes", "[]"))
+    if classes != samples.classes:
+        raise UserError(f"{path} and {job.input('samples')} differ in class names or their order; make both again")
+    return Classifier.from_file(path).to(devices.best_device())
+
+
+def _judged(
+    job: program.Job, block: config.Select, samples: ImageSet, classifier: Classifier
+) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """Labels (N,), the indices left, and what was done: mistakes dropped or relabelled by class, agreement."""
+    labels = samples.labels.clone()
+    predicted, confidence = agreement.judge(classifier, samples.images)
+    wrong = selection.mistaken(labels, predicted, confidence, block.confidence)
+    done = {"keep": "kept as they are", "drop": "dropped", "relabel": "relabelled"}[block.disagree]
+    by_class = agreement.per_class(wrong, labels, len(samples.classes))
+    account: dict[str, Any] = {
+        "label_agreement": agreement.label_agreement(predicted, labels),
+        "confident_mistakes_by_class": by_class,
+        "mistakes_were": done,
+    }
+    logger.info("confident mistakes %s: %d, by class %s", done, sum(by_class), by_class)
+    logger.info("label agreement of the drawn images: %.4f", account["label_agreement"])
+    if "validation" in job.inputs:
+        path = job.input("validation")
+        real = image_files.load(path)
+        image_files.require_same_classes(path, real, job.input("samples"), samples)
+        account["label_agreement_real"] = agreement.label_agreement(
+            agreement.judge(classifier, real.images)[0], real.labels
+        )
+        logger.info("label agreement of %d real images: %.4f", len(real.labels), account["label_agreement_real"])
+    if block.disagree == "relabel":
+        labels[wrong] = predicted[wrong]
+    left = (~wrong).nonzero().flatten() if block.disagree == "drop" else torch.arange(len(labels))
+    return labels, left[selection.in_turn(labels[left])] if block.disagree != "keep" else left, account
 
 
 def main(argv: Sequence[str] | None = None) -> int:

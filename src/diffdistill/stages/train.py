@@ -1,74 +1,115 @@
-"""Reads the train split and the previous slice's end; writes the end state of one slice of training.
+"""Reads the train split and the previous slice's end, or start weights; writes the end state of one slice of training.
 
 Progress inside the slice is kept in a file beside the output that no rule declares: the same command goes on from it.
+Started by torchrun, it is one of several processes that share each batch; the first one alone reads states and writes.
 """
 
 import fcntl
 import json
 import logging
-import signal
+import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from tqdm import tqdm
 
 from diffdistill import config
+from diffdistill.data import fetching
 from diffdistill.data import images as image_files
-from diffdistill.diffusion import training
+from diffdistill.diffusion import pretrained, training
 from diffdistill.diffusion.weights import Shape
 from diffdistill.errors import UserError
 from diffdistill.runtime import device as devices
-from diffdistill.runtime import program
+from diffdistill.runtime import files, processes, program
+from diffdistill.runtime import tensors as tensor_files
 
 logger = logging.getLogger("diffdistill")
 
+MEASURED = range(10, 100)
+"""The iterations of a job from whose pace its hours are foretold; those before warm up."""
+
 
 def stage(job: program.Job) -> None:
-    devices.use_threads(job.threads)
-    device = devices.best_device()
-    model = config.read(config.Model, job.config["model"])
     block = config.read(config.Train, job.config["train"])
-    until: int = job.config["until"]
-    output = job.output("state")
+    with processes.joined(block.devices) as group:
+        devices.use_threads(max(1, job.threads // group.local_count))
+        signal = _train_slice(job, block, group)
+    if signal:
+        sys.exit(128 + signal)
+
+
+def _train_slice(job: program.Job, block: config.Train, group: processes.Processes) -> int:
+    """Returns the signal that stopped it, or 0."""
+    model = config.read(config.Model, job.config["model"])
+    until, output, device = int(job.config["until"]), job.output("state"), group.device
     data = image_files.load(job.input("train"))
     shape = Shape(data.images.shape[-1], data.images.shape[1], len(data.classes), **model.model_dump())
-    recipe = training.Recipe(
-        snapshot_every=job.config["every"], **block.model_dump(exclude={"slice_iterations", "save_seconds"})
+    recipe = training.Recipe(**block.deciding(), log_every=block.log_every, snapshot_every=job.config["every"])
+    execution = training.Execution(
+        processes=group,
+        micro_batch_size=block.micro_batch_size,
+        precision=devices.precision(block.precision, device),
+        compile=device.type == "cuda" if block.compile == "auto" else block.compile,
     )
 
-    def fresh() -> training.State:
-        return training.State.start(training.initialise(shape.build, block.seed).to(device), recipe)
+    def fresh(start: Sequence[Path] = ()) -> training.State:
+        network = training.initialise(shape.build, block.seed)
+        for path in start:
+            logger.info("start weights %s: %s", path, pretrained.load_into(network, path, data.classes))
+        return training.State.start(network.to(device), recipe)
 
-    # what makes two slices one run: the length of a slice and the rhythm of saving are not part of it
-    origin = {
-        "model": job.config["model"],
-        "every": job.config["every"],
-        "train": block.model_dump(mode="json", exclude={"slice_iterations", "save_seconds", "log_every"}),
-    }
-    metadata = training.metadata_of(json.dumps(origin, sort_keys=True), data.metadata)
-    metadata |= {"shape": json.dumps(shape.__dict__), "machine": json.dumps(devices.describe(device))}
     with ExitStack() as stack:
-        _lock(stack, output)
-        state = _take_up(fresh, job.inputs.get("before", []), output, metadata)
-        parameters = sum(parameter.numel() for parameter in state.network.parameters())
+
+        def prepare() -> tuple[training.State, _Progress]:
+            _lock(stack, output)
+            metadata = training.metadata_of(_origin(job, block), data.metadata) | {"shape": json.dumps(shape.__dict__)}
+            machine = {"devices": str(group.count), "precision": str(execution.precision).removeprefix("torch.")}
+            metadata["machine"] = json.dumps(devices.describe(device) | machine)
+            state = _take_up(fresh, job.inputs, output, metadata)
+            return state, _Progress(stack, output, metadata, block, state.iteration, until)
+
+        state, progress = group.on_first(prepare) or (fresh(), None)
+        state.spread(group)
         logger.info(
-            "U-ViT with %.2f M parameters, %d images of %s, iterations %d to %d, batch %d = 1 device x %d, seed %d",
-            parameters / 1e6, len(data.images), tuple(data.images.shape[1:]), state.iteration, until,
-            block.batch_size, block.batch_size, block.seed,
+            "U-ViT with %.2f M parameters, %d images of %s, iterations %d to %d, %s, seed %d",
+            sum(parameter.numel() for parameter in state.network.parameters()) / 1e6, len(data.images),
+            tuple(data.images.shape[1:]), state.iteration, until, execution.describe(block.batch_size), block.seed,
         )  # fmt: skip
-        saver = _Saver(_progress_file(output), metadata, block.save_seconds, block.log_every)
-        saver.watch_signals()
-        x0 = image_files.from_bytes(data.images).to(device)
-        with tqdm(total=until, initial=state.iteration, desc="train", unit="it", disable=None) as bar:
-            saver.bar = bar
-            training.train(state, x0, data.labels.to(device), recipe, until=until, after_iteration=saver)
-    state.save(output, metadata)
-    _progress_file(output).unlink(missing_ok=True)
+        stop = processes.StopSignal()
+        signal = training.train(
+            state, data.images.to(device), data.labels.to(device), recipe, until=until, execution=execution,
+            stop_signal=lambda: stop.number, after_iteration=progress or (lambda state: None),
+        )  # fmt: skip
+        if progress is not None:
+            progress.finish(state, signal)
+        group.wait()  # a process that left now would make torchrun end the first one, which may still be writing
+    return signal
+
+
+def _origin(job: program.Job, block: config.Train) -> str:
+    """What makes two slices one run, as JSON: neither the length of a slice nor the machine is part of it."""
+    origin = {"model": job.config["model"], "every": job.config["every"], "train": block.deciding()}
+    return json.dumps(origin | {"start": _start(job, block)}, sort_keys=True)
+
+
+def _start(job: program.Job, block: config.Train) -> str | None:
+    """Checksum of the weights that the first slice started from; a later slice knows it from the one before."""
+    if block.start is None:
+        return None
+    before = job.inputs.get("before", [])
+    if before:
+        config_before = tensor_files.load(before[0], lambda name: False)[1].get("config", "{}")
+        return str(json.loads(config_before).get("start", "unknown"))
+    path = job.input("start")
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; mend train.start")
+    if block.start.checksum is not None:
+        fetching.require(path, block.start.checksum)
+    return f"sha256:{files.sha256(path)}"
 
 
 def _progress_file(output: Path) -> Path:
@@ -76,75 +117,123 @@ def _progress_file(output: Path) -> Path:
 
 
 def _lock(stack: ExitStack, output: Path) -> None:
-    """Refuse a second process on the same slice; the kernel frees the lock however this one ends."""
+    """Refuse a second job on the same slice; the kernel frees the lock however this one ends.
+
+    In a queue, the other is a job whose submitting process was killed: it is waited for, and what it made is taken.
+    """
     output.parent.mkdir(parents=True, exist_ok=True)
-    handle = stack.enter_context(_progress_file(output).with_suffix(".lock").open("w"))
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UserError(f"{output}: another process trains this slice; wait for it or stop it") from error
-    stack.callback(lambda: Path(handle.name).unlink(missing_ok=True))
+    path = _progress_file(output).with_suffix(".lock")
+    while True:
+        handle = stack.enter_context(path.open("w"))
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if "SLURM_JOB_ID" not in os.environ:
+                raise UserError(f"{output}: another process trains this slice; wait for it or stop it") from error
+            logger.info("another process trains this slice; waiting for it")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if path.exists() and os.path.samestat(os.fstat(handle.fileno()), path.stat()):
+            break  # else the one who held it has removed the file, and a third may have made another
+    stack.callback(lambda: path.unlink(missing_ok=True))
 
 
 def _take_up(
-    fresh: Callable[[], training.State], before: list[Path], output: Path, metadata: dict[str, str]
+    fresh: Callable[[Sequence[Path]], training.State],
+    inputs: Mapping[str, list[Path]],
+    output: Path,
+    metadata: dict[str, str],
 ) -> training.State:
-    """This slice's saved progress if there is one that fits, else the end of the slice before, else a new start."""
-    progress, state = _progress_file(output), fresh()
-    if progress.exists():
-        differing = training.same_origin(state.load(progress, same_slice=True), metadata)
-        if not differing:
-            logger.info("going on from %s at iteration %d", progress, state.iteration)
-            return state
-        logger.info("%s was made with other settings (%s); starting the slice anew", progress, ", ".join(differing))
-        state = fresh()
-    if before:
-        differing = training.same_origin(state.load(before[0], same_slice=False), metadata)
-        if differing:
-            raise UserError(
-                f"{before[0]} was trained with other settings ({', '.join(differing)}) than this slice asks for; "
-                "run snakemake again: it retrains the slices that changed"
-            )
+    """This slice as far as it is made, if that fits; else the end of the slice before, else a new start."""
+    before = inputs.get("before", [])
+    for made in (output, _progress_file(output)):
+        if made.exists():
+            state = fresh(())
+            differing = training.same_origin(state.load(made, same_slice=True), metadata)
+            if not differing:
+                logger.info("going on from %s at iteration %d", made, state.iteration)
+                return state
+            logger.info("%s was made with other settings (%s); starting anew", made, ", ".join(differing))
+    if not before:
+        return fresh(inputs.get("start", []))
+    state = fresh(())
+    differing = training.same_origin(state.load(before[0], same_slice=False), metadata)
+    if differing:
+        raise UserError(
+            f"{before[0]} was trained with other settings ({', '.join(differing)}) than this slice asks for; "
+            "run snakemake again: it retrains the slices that changed"
+        )
     return state
 
 
-class _Saver:
-    """Called after every iteration: moves the bar, saves at an interval in seconds and when told to stop."""
+class _Progress:
+    """Called after every iteration by the first process: shows, logs, foretells, saves at an interval in seconds."""
 
-    def __init__(self, path: Path, metadata: dict[str, str], interval_seconds: float, log_every: int) -> None:
-        self.path, self.metadata, self.interval_seconds, self.log_every = path, metadata, interval_seconds, log_every
-        self.saved, self.stop_signal = time.monotonic(), 0
-        self.bar: Any = None
-
-    def watch_signals(self) -> None:
-        def remember(number: int, frame: FrameType | None) -> None:
-            self.stop_signal = number
-
-        for number in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, remember)
+    def __init__(
+        self, stack: ExitStack, output: Path, metadata: dict[str, str], block: config.Train, first: int, until: int
+    ) -> None:
+        self.output, self.metadata, self.block, self.first, self.until = output, metadata, block, first, until
+        self.saved = self.clock = time.monotonic()
+        self.curves = stack.enter_context(_curves(output.parent / "tensorboard", first)) if block.tensorboard else None
+        self.bar = stack.enter_context(tqdm(total=until, initial=first, desc="train", unit="it", disable=None))
 
     def __call__(self, state: training.State) -> None:
-        if self.bar is not None:
-            self.bar.update()
-        if state.iteration % self.log_every == 0:
-            _, loss, rate, decay, speed = state.history[-1]
-            if self.bar is not None:
-                self.bar.set_postfix(loss=f"{loss:.4f}", refresh=False)
-            if state.iteration % (10 * self.log_every) == 0:
-                logger.info("iteration %d loss %.4f learning rate %.2e ema decay %.5f, %.0f images/s",
-                            state.iteration, loss, rate, decay, speed)  # fmt: skip
-        if self.stop_signal or time.monotonic() - self.saved >= self.interval_seconds:
-            state.save(self.path, self.metadata)
+        self.bar.update()
+        if state.iteration % self.block.log_every == 0:
+            self._show(state)
+        self._foretell(state.iteration - self.first)
+        if time.monotonic() - self.saved >= self.block.save_seconds:
+            state.save(_progress_file(self.output), self.metadata)
             self.saved = time.monotonic()
-        if self.stop_signal:
+
+    def finish(self, state: training.State, signal: int) -> None:
+        """Write the slice's end, or its progress where a signal came before it."""
+        progress = _progress_file(self.output)
+        if signal:
+            state.save(progress, self.metadata)
+            logger.info("signal %d: saved iteration %d; the same command goes on from it", signal, state.iteration)
+        else:
+            state.save(self.output, self.metadata)
+            progress.unlink(missing_ok=True)
+
+    def _show(self, state: training.State) -> None:
+        row = dict(zip(training.HISTORY, state.history[-1], strict=True))
+        self.bar.set_postfix(loss=f"{row['loss']:.4f}", refresh=False)
+        if state.iteration % (10 * self.block.log_every) == 0:
             logger.info(
-                "signal %d: saved iteration %d; the same command goes on from it", self.stop_signal, state.iteration
-            )
-            sys.exit(128 + self.stop_signal)
+                "iteration %d loss %.4f learning rate %.2e ema decay %.5f, %.0f images/s",
+                state.iteration, *list(row.values())[1:],
+            )  # fmt: skip
+        if self.curves is not None:
+            for name, value in list(row.items())[1:]:
+                self.curves.add_scalar(name, value, state.iteration)
+
+    def _foretell(self, passed: int) -> None:
+        if passed == MEASURED.start:
+            self.clock = time.monotonic()
+        elif passed == MEASURED.stop:
+            hours = (time.monotonic() - self.clock) / len(MEASURED) / 3600
+            logger.info(
+                "about %s for %d iterations on %d device%s; this slice %s",
+                _duration(hours * self.block.iterations), self.block.iterations, self.block.devices,
+                "s" if self.block.devices > 1 else "", _duration(hours * (self.until - self.first)),
+            )  # fmt: skip
+
+
+def _duration(hours: float) -> str:
+    return f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"
+
+
+def _curves(folder: Path, iteration: int) -> Any:
+    """A writer for TensorBoard that takes back what was written after `iteration`, before a stop."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UserError("train.tensorboard: the package is missing; pip install tensorboard") from error
+    return SummaryWriter(str(folder), purge_step=iteration + 1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return program.run(stage, argv, __doc__)
+    return program.run(stage, processes.hush(logger, sys.argv[1:] if argv is None else argv), __doc__)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,29 @@
+"""How far a classifier trained on real images agrees with the labels of others."""
+
+import torch
+from torch import Tensor, nn
+
+
+@torch.inference_mode()
+def judge(classifier: nn.Module, images: Tensor, batch_size: int = 500) -> tuple[Tensor, Tensor]:
+    """Likeliest class int64 (N,) and its probability float32 (N,) of images uint8 (N, C, H, W)."""
+    device = next(classifier.parameters()).device
+    parts = [
+        classifier.eval()(images[first : first + batch_size].to(device)).softmax(1).max(1)
+        for first in range(0, len(images), batch_size)
+    ]
+    empty = torch.empty(0)
+    return (
+        torch.cat([empty.long(), *(part.indices.cpu() for part in parts)]),
+        torch.cat([empty, *(part.values.cpu() for part in parts)]),
+    )
+
+
+def label_agreement(predicted: Tensor, labels: Tensor) -> float:
+    """Share of labels int64 (N,) that are the predicted ones, 0..1; 0 of none."""
+    return float((predicted == labels).double().mean()) if len(labels) else 0.0
+
+
+def per_class(marked: Tensor, labels: Tensor, num_classes: int) -> list[int]:
+    """How many images of each class are marked; marked bool (N,), labels int64 (N,)."""
+    return labels[marked].bincount(minlength=num_classes).tolist()

@@ -1,0 +1,221 @@
+"""Running a stage as a process of its own, hindered in some way; a warm parent spares it the seconds of its imports."""
+
+import importlib
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+STAGES = (
+    "prepare",
+    "train",
+    "weights",
+    "fid_features",
+    "fid_reference",
+    "fid",
+    "choose",
+    "sample",
+    "evaluate",
+    "accuracy",
+)
+WARM = [
+    *(f"diffdistill.stages.{stage}" for stage in STAGES), "diffdistill.data.fetching", "diffdistill.diffusion.uvit",
+    "diffdistill.runtime.device", "sklearn.datasets", "torch._dynamo", "requests", "pooch",
+]  # fmt: skip
+"""Modules that the parent has imported before it starts a process."""
+NOBODY = 65534
+"""A user without rights, where the tests run as root, who may do everything."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    """Negative: the number of the signal that ended it."""
+    said: str
+    """Its standard output and error."""
+
+    def refused(self, *parts: str) -> None:
+        """It ended as the person at the keyboard wants it: one line of error with these parts, no traceback."""
+        assert self.code == 2, self.said
+        assert "Traceback" not in self.said and "Logging error" not in self.said, self.said
+        errors = [line for line in self.said.splitlines() if "error: " in line]
+        assert len(errors) == 1, self.said
+        for part in parts:
+            assert part in errors[0], errors[0]
+
+
+@dataclass
+class Hindrance:
+    """What stands in the way of a process."""
+
+    file_bytes: int | None = None
+    """The largest file it may write."""
+    more_memory: int | None = None
+    """Bytes it may take beyond those it starts with."""
+    unprivileged: bool = False
+    before: Callable[[], None] | None = None
+    """Called in the process, before the stage."""
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def _in_child(stage: str, argv: list[str], folder: str, said: str, hindrance: Hindrance) -> None:
+    os.setpgid(0, 0)
+    descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.environ.update(hindrance.environment)
+    os.chdir(folder)
+    module = importlib.import_module(f"diffdistill.stages.{stage}")
+    if hindrance.before is not None:
+        hindrance.before()
+    if hindrance.file_bytes is not None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # as Python sets it at its start
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hindrance.file_bytes, hindrance.file_bytes))
+    if hindrance.more_memory is not None:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + hindrance.more_memory
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    if hindrance.unprivileged and os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+    code = module.main(argv)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+class Process:
+    """A stage that runs."""
+
+    def __init__(self, stage: str, argv: list[str], folder: Path, hindrance: Hindrance | None = None) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(WARM)
+        self._said = folder.with_name(f"{folder.name}.said")
+        self._said.unlink(missing_ok=True)
+        arguments = (stage, argv, str(folder), str(self._said), hindrance or Hindrance())
+        self._process = context.Process(target=_in_child, args=arguments)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def wait(self, seconds: float = 120) -> Ended | None:
+        """None if it still runs after so many seconds."""
+        self._process.join(seconds)
+        if self._process.exitcode is None:
+            return None
+        said = self._said.read_text(errors="replace") if self._said.exists() else ""
+        return Ended(self._process.exitcode, said)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+
+def run(stage: str, argv: list[str], folder: Path, hindrance: Hindrance | None = None) -> Ended:
+    """A stage run to its end in `folder`."""
+    process = Process(stage, argv, folder, hindrance)
+    ended = process.wait()
+    if ended is None:
+        process.kill()
+        raise AssertionError(f"{stage} still runs")
+    return ended
+
+
+PROTOCOL = {"steps": 8, "width": 8, "batch_size": 32, "mean": [0.0], "std": [0.37]}
+TRAIN = {
+    "iterations": 20, "slice_iterations": 10, "batch_size": 16, "learning_rate": 1e-3, "warmup_iterations": 5,
+    "ema_decay": 0.9, "log_every": 5, "save_seconds": 0.05,
+}  # fmt: skip
+MODEL = {"patch_size": 4, "embed_dim": 32, "depth": 2, "num_heads": 2}
+TRAIN_SET, TEST_SET, FEATURES = "data/train.safetensors", "data/test.safetensors", "fid/features.safetensors"
+REFERENCE = "fid/reference.safetensors"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stage's command line in parts, so that a test changes one of them."""
+
+    stage: str
+    config: dict[str, Any]
+    inputs: list[tuple[str, str]]
+    outputs: dict[str, str]
+
+    def argv(self, **changed: Any) -> list[str]:
+        """changed: values of the config."""
+        pairs = [f"{name}={path}" for name, path in self.inputs], [f"{n}={path}" for n, path in self.outputs.items()]
+        return ["--threads", "1", "--config", json.dumps(self.config | changed), "--in", *pairs[0], "--out", *pairs[1]]
+
+    def run(self, folder: Path, hindrance: Hindrance | None = None, **changed: Any) -> Ended:
+        return run(self.stage, self.argv(**changed), folder, hindrance)
+
+
+def _slice(end: int) -> Job:
+    before = [("before", f"train/{end - 10}.safetensors")] if end > 10 else []
+    config = {"model": MODEL, "train": TRAIN, "every": 10, "until": end}
+    return Job("train", config, [("train", TRAIN_SET), *before], {"state": f"train/{end}.safetensors"})
+
+
+def _fid(step: int) -> Job:
+    config = {"solver": {"steps": 3}, "images": 60, "batch_size": 30, "seed": 5}
+    inputs = [("weights", f"weights/{step}.safetensors"), ("features", FEATURES), ("reference", REFERENCE)]
+    return Job("fid", config, inputs, {"fid": f"fid/{step}.json"})
+
+
+JOBS = {
+    "prepare": Job(
+        "prepare", {"kind": "digits", "validation_per_class": 10, "test_per_class": 40}, [],
+        {name: f"data/{name}.safetensors" for name in ("train", "validation", "test")},
+    ),
+    "features": Job(
+        "fid_features", {"classifier": PROTOCOL, "seed": 0}, [("train", TRAIN_SET)], {"features": FEATURES}
+    ),
+    "reference": Job(
+        "fid_reference", {"features": "classifier"}, [("train", TRAIN_SET), ("features", FEATURES)],
+        {"reference": REFERENCE},
+    ),
+    "train": _slice(10),
+    "train on": _slice(20),
+    "weights": Job("weights", {"step": 10}, [("state", "train/10.safetensors")], {"weights": "weights/10.safetensors"}),
+    "weights on": Job(
+        "weights", {"step": 20}, [("state", "train/20.safetensors")], {"weights": "weights/20.safetensors"}
+    ),
+    "fid": _fid(10),
+    "fid on": _fid(20),
+    "choose": Job(
+        "choose", {},
+        [*(("fid", f"fid/{step}.json") for step in (20, 10)),
+         *(("weights", f"weights/{step}.safetensors") for step in (20, 10))],
+        {"table": "fid.csv", "chosen": "chosen.json", "weights": "chosen.safetensors"},
+    ),
+    "sample": Job(
+        "sample", {"images": 200, "solver": {"steps": 3}, "batch_size": 64}, [("weights", "chosen.safetensors")],
+        {"samples": "samples.safetensors", "account": "samples.json"},
+    ),
+    "evaluate": Job(
+        "evaluate", {"dataset": "digits", "train_set": "distilled", "seed": 0, "protocol": PROTOCOL},
+        [("train", "samples.safetensors"), ("test", TEST_SET)], {"accuracy": "accuracy/0.json"},
+    ),
+    "evaluate on": Job(
+        "evaluate", {"dataset": "digits", "train_set": "distilled", "seed": 1, "protocol": PROTOCOL},
+        [("train", "samples.safetensors"), ("test", TEST_SET)], {"accuracy": "accuracy/1.json"},
+    ),
+    "accuracy": Job(
+        "accuracy", {}, [("accuracy", f"accuracy/{seed}.json") for seed in (1, 0)], {"table": "accuracy.csv"}
+    ),
+}  # fmt: skip
+"""A tiny experiment on the digits, job by job, in an order in which they can run."""
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, hidden ones too."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}

@@ -1,0 +1,149 @@
+"""The paper's two data sets, shrunk, from archives to figures by a real one-node SLURM, with jobs lost on the way."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from .conftest import copy_project
+
+pytestmark = pytest.mark.slow
+SMALL = """
+datasets:
+  cifar100: &small
+    threads: 1
+    source: {{urls: [], checksum: null, path: {shared}/data/cifar-100-python.tar.gz}}
+    model: {{patch_size: 8, embed_dim: 32, depth: 2, num_heads: 2}}
+    train:
+      iterations: 120
+      slice_iterations: 60
+      batch_size: 16
+      start: null
+      save_seconds: 0.01
+      log_every: 20
+    fid:
+      every: 60
+      images: 100
+      features: classifier
+      classifier: {{steps: 2, width: 16, batch_size: 64}}
+      solver: {{algorithm: dpmsolver++, method: multistep, order: 2, steps: 2, t_end: 1e-3}}
+    sample:
+      budget_seconds: 20
+      solver: {{algorithm: dpmsolver++, method: multistep, order: 2, steps: 2, t_end: 1e-3}}
+    evaluate: {{seeds: [0], protocol: {{epochs: null, steps: 2, width: 16, batch_size: 64}}}}
+  tinyimagenet:
+    <<: *small
+    source:
+      urls: []
+      checksum: null
+      path: {shared}/data/tiny-imagenet-200-subset.zip
+      validation_per_class: 10
+"""
+Project = tuple[Path, Callable[..., list[str]]]
+
+
+@pytest.fixture(scope="session")
+def cluster(shared: Path) -> None:
+    """A SLURM cluster on this machine that counts four GPUs; nothing real is behind them."""
+    start = shared / "slurm/start-slurm"
+    if not start.is_file() or os.geteuid() != 0:
+        reason = f"no SLURM to test with: {start} is missing, or this is not root"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    subprocess.run([start], check=True, capture_output=True, timeout=300)
+
+
+@pytest.fixture
+def project(tmp_path: Path, shared: Path, cluster: None) -> Iterator[Project]:
+    folder = copy_project(tmp_path / "project")
+    (folder / "small.yaml").write_text(SMALL.format(shared=shared))
+
+    def command(*arguments: str) -> list[str]:
+        # no accounting runs on this cluster, and nobody wants to wait 40 seconds for the first look
+        impatient = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"]
+        impatient += ["--seconds-between-status-checks", "2", "--latency-wait", "10"]
+        start = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", "small.yaml"]
+        return [*start, *impatient, *arguments]
+
+    yield folder, command
+    subprocess.run(["scancel", "--full", "--user", "root"], check=False)
+
+
+def jobs() -> dict[str, dict[str, str]]:
+    """What SLURM knows of its jobs, by their number; Comment says which rule a job runs."""
+    listed = subprocess.run(["scontrol", "show", "jobs", "--oneliner"], capture_output=True, text=True, check=True)
+    found = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in listed.stdout.splitlines()]
+    return {job["JobId"]: job for job in found if "JobId" in job}
+
+
+def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(0.5)
+
+
+def running(rule: str) -> list[str]:
+    """Numbers of the jobs that run a rule now, such as rule_train_wildcards_cifar100_4."""
+    return [n for n, job in jobs().items() if job["JobState"] == "RUNNING" and job["Comment"].startswith(rule)]
+
+
+def freeze(output: str) -> None:
+    """Stop the processes that make a file, as a machine that hangs does."""
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = command.read_bytes().decode().split("\0")
+        except OSError:
+            continue  # it has ended meanwhile
+        if "diffdistill.stages.train" in words and f"state={output}" in words:
+            os.kill(int(command.parent.name), signal.SIGSTOP)
+
+
+def test_both_data_sets_from_archives_to_figures_with_jobs_lost_on_the_way(project: Project) -> None:
+    folder, command = project
+    before = set(jobs())
+    # the first slice of cifar100 is cancelled, that of tinyimagenet hangs until its minute is over; both are taken up
+    run = command("all", "--set-resources", "train:runtime=1")
+    with subprocess.Popen(run, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as submitting:
+        for name in ("cifar100", "tinyimagenet"):
+            saved = folder / f"results/{name}/train/60.progress.safetensors"
+            wait_for(saved.exists, 240, f"the first save of {name}")
+            if name == "cifar100":
+                subprocess.run(["scancel", *running(f"rule_train_wildcards_{name}")], check=True)
+            else:
+                freeze(f"results/{name}/train/60.safetensors")
+        tiny = folder / "results/tinyimagenet/train/60.safetensors"
+        wait_for(tiny.exists, 600, "the first slice of tinyimagenet")
+        submitting.send_signal(signal.SIGKILL)  # and what it had submitted runs on
+    done = subprocess.run(command("all"), cwd=folder, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
+
+    ran = {number: job for number, job in jobs().items() if number not in before}
+    states = [job["JobState"] for job in ran.values() if job["Comment"].startswith("rule_train_")]
+    assert "CANCELLED" in states and "TIMEOUT" in states
+    trained = [job for job in ran.values() if job["Comment"].startswith("rule_train_")]
+    assert {job["TresPerJob"] for job in trained} == {"gres:gpu:4"}
+    assert {job["Partition"] for job in trained} == {"gpu"} and {job["NumNodes"] for job in trained} == {"1"}
+    prepared = [job for job in ran.values() if job["Comment"].startswith("rule_prepare_")]
+    assert {job["Partition"] for job in prepared} == {"cpu"}
+    for name in ("cifar100", "tinyimagenet"):
+        logs = "".join(log.read_text() for log in sorted((folder / f"logs/{name}/train").rglob("*.log")))
+        assert f"going on from results/{name}/train/60.progress.safetensors" in logs
+        fid = pd.read_csv(folder / f"results/{name}/fid.csv")
+        assert fid["step"].tolist() == [60, 120]  # none lost, none twice
+        iterations = pd.read_csv(folder / f"results/{name}/loss.csv")["iteration"].tolist()
+        assert iterations == sorted(set(iterations)) and iterations[-1] == 120
+        assert len(pd.read_csv(folder / f"results/{name}/accuracy.csv")) == 1
+        assert not list((folder / f"results/{name}").rglob("*progress*"))
+        assert (folder / f"results/figures/classes_{name}.pdf").exists()
+    assert (folder / "results/report.html").stat().st_size > 10_000
+    leaderboard = pd.read_csv(folder / "results/tables/leaderboard.csv")
+    assert leaderboard["team"].str.contains("ours").sum() == 1
