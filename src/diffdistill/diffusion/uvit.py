@@ -4,9 +4,9 @@ Bao et al. 2023, "All are Worth Words" (arXiv 2209.12152). State-dict keys are t
 """
 
 import math
-from collections import OrderedDict
 
 import torch
+from timm.layers import Mlp, PatchEmbed  # type: ignore[attr-defined]
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -62,8 +62,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(dim)
         self.attn = Attention(dim, num_heads, qkv_bias)
         self.norm2 = nn.LayerNorm(dim)
-        hidden = int(dim * mlp_ratio)
-        self.mlp = nn.Sequential(OrderedDict(fc1=nn.Linear(dim, hidden), act=nn.GELU(), fc2=nn.Linear(hidden, dim)))
+        self.mlp = Mlp(dim, int(dim * mlp_ratio))
         self.skip_linear = nn.Linear(2 * dim, dim) if skip else None
 
     def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
@@ -98,7 +97,7 @@ class UViT(nn.Module):
         if depth % 2:
             raise ValueError(f"depth {depth} is odd; long skip connections join two equal halves")
         self.in_chans, self.patch_size, self.embed_dim = in_chans, patch_size, embed_dim
-        self.patch_embed = nn.Sequential(OrderedDict(proj=nn.Conv2d(in_chans, embed_dim, patch_size, patch_size)))
+        self.patch_embed = PatchEmbed(img_size, patch_size, in_chans, embed_dim)
         self.time_embed = (
             nn.Sequential(nn.Linear(embed_dim, 4 * embed_dim), nn.SiLU(), nn.Linear(4 * embed_dim, embed_dim))
             if mlp_time_embed
@@ -135,7 +134,7 @@ class UViT(nn.Module):
         for name, given in (("t", t), ("y", y)):
             if given is not None and tuple(given.shape) != (B,):
                 raise ValueError(f"{name} must be ({B},) for {B} images, found {tuple(given.shape)}")
-        patches = self.patch_embed(x).flatten(2).transpose(1, 2)  # (B, L, D)
+        patches = self.patch_embed(x)  # (B, L, D)
         embedding = timestep_embedding(t * TIME_FACTOR, self.embed_dim).to(patches.dtype)
         tokens = [self.time_embed(embedding)[:, None], patches]
         if self.label_emb is not None:
