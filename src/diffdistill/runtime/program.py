@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shlex
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -161,6 +162,7 @@ def run(stage: Callable[[Job], None], argv: Sequence[str] | None, doc: str | Non
         logger.error("error: %s", error)
         return 2
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would end this in a traceback
         logger.error("stopped from the keyboard; the same command goes on")
         return 130
     except Exception as error:
