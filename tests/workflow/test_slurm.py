@@ -88,7 +88,7 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        time.sleep(0.5)
+        time.sleep(0.2)
 
 
 def running(rule: str) -> list[str]:
@@ -113,13 +113,19 @@ def test_both_data_sets_from_archives_to_figures_with_jobs_lost_on_the_way(proje
     # the first slice of cifar100 is cancelled, that of tinyimagenet hangs until its minute is over; both are taken up
     run = command("all", "--set-resources", "train:runtime=1")
     with subprocess.Popen(run, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as submitting:
-        for name in ("cifar100", "tinyimagenet"):
-            saved = folder / f"results/{name}/train/60.progress.safetensors"
-            wait_for(saved.exists, 240, f"the first save of {name}")
-            if name == "cifar100":
-                subprocess.run(["scancel", *running(f"rule_train_wildcards_{name}")], check=True)
-            else:
-                freeze(f"results/{name}/train/60.safetensors")
+        disturb = {
+            "cifar100": lambda: subprocess.run(["scancel", *running("rule_train_wildcards_cifar100")], check=True),
+            "tinyimagenet": lambda: freeze("results/tinyimagenet/train/60.safetensors"),
+        }
+
+        def all_disturbed() -> bool:
+            for name in [
+                name for name in disturb if (folder / f"results/{name}/train/60.progress.safetensors").exists()
+            ]:
+                disturb.pop(name)()
+            return not disturb
+
+        wait_for(all_disturbed, 400, "the first saves of both data sets")
         tiny = folder / "results/tinyimagenet/train/60.safetensors"
         wait_for(tiny.exists, 600, "the first slice of tinyimagenet")
         submitting.send_signal(signal.SIGKILL)  # and what it had submitted runs on
