@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
+SHARED = Path(os.environ.get("DIFFDISTILL_SHARED", Path(__file__).parents[2] / "shared"))
+
 
 @pytest.fixture(scope="session")
 def oracles() -> Path:
     """The folder of recorded inputs and outputs; the tests that need it skip where it is absent."""
-    root = Path(os.environ.get("DIFFDISTILL_SHARED", Path(__file__).parents[2] / "shared"))
-    folder = root / "oracles"
+    folder = SHARED / "oracles"
     if not folder.is_dir():
-        if root.is_dir() and os.environ.get("CI") == "true":
-            pytest.fail(f"{root} is there, but {folder} is not")
+        if SHARED.is_dir() and os.environ.get("CI") == "true":
+            pytest.fail(f"{SHARED} is there, but {folder} is not")
         pytest.skip(f"no recorded outputs of the published implementations in {folder}")
     return folder
 
@@ -21,7 +22,6 @@ def oracles() -> Path:
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder whose data/ holds real archives; the tests that need it skip where it is absent."""
-    root = Path(os.environ.get("DIFFDISTILL_SHARED", Path(__file__).parents[2] / "shared"))
-    if not (root / "data").is_dir():
-        pytest.skip(f"no real archives in {root / 'data'}; set DIFFDISTILL_SHARED to the folder that has data/")
-    return root
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"no real archives in {SHARED / 'data'}; set DIFFDISTILL_SHARED to the folder that has data/")
+    return SHARED

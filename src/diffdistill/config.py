@@ -71,6 +71,7 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 FilePath = Annotated[str, AfterValidator(_plain_path)]
 """Braces would be wildcards to Snakemake."""
+Checksum = Annotated[str, Field(pattern=r"^(md5:[0-9A-Fa-f]{32}|sha256:[0-9A-Fa-f]{64})$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
@@ -99,7 +100,7 @@ class Source(Block):
     """A local archive or folder, read in place."""
     urls: tuple[str, ...] = ()
     """Addresses of the archive, tried in turn; fetched once, before any other job."""
-    checksum: Annotated[str, Field(pattern=r"^(md5:[0-9A-Fa-f]{32}|sha256:[0-9A-Fa-f]{64})$")] | None = None
+    checksum: Checksum | None = None
     """Of the archive; needed with urls."""
     size: Positive | None = None
     """Side in pixels that a folder's pictures are cropped and scaled to; null: all must have one size."""
@@ -160,7 +161,7 @@ class Start(Block):
     """A local file, read in place."""
     urls: tuple[str, ...] = ()
     """Addresses of the file, tried in turn; fetched once, before any other job."""
-    checksum: Annotated[str, Field(pattern=r"^(md5:[0-9A-Fa-f]{32}|sha256:[0-9A-Fa-f]{64})$")] | None = None
+    checksum: Checksum | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -175,7 +176,7 @@ class Start(Block):
         """
         if self.path is not None:
             return self.path
-        name = urlsplit(self.urls[0]).path.rsplit("/", 1)[-1]
+        name = _file_name(self.urls[0])
         named = name.endswith((".pth", ".pt", ".bin", ".ckpt", ".safetensors"))
         return f"data/raw/weights/{name if named else experiment + '.pth'}"
 
@@ -299,7 +300,7 @@ class Fid(Block):
     """Iterations between two measurements; also how often train keeps the averaged weights."""
     images: Positive
     features: Literal["inception", "classifier"] = "inception"
-    inception_weights: FilePath = f"data/raw/inception/{INCEPTION_URL.rsplit('/', 1)[-1]}"
+    inception_weights: FilePath = f"data/raw/inception/{_file_name(INCEPTION_URL)}"
     """pytorch-fid's weights file; the default is fetched, any other path must be there."""
     classifier: Protocol | None = None
     """How the classifier behind `features: classifier` is trained on the real train split; null: as evaluate says."""

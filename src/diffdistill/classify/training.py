@@ -202,11 +202,13 @@ def fit(
 
 
 @torch.inference_mode()
+def logits(classifier: nn.Module, images: Tensor, batch_size: int = 500) -> Tensor:
+    """(N, K) on the CPU, of images uint8 (N, C, H, W)."""
+    device, starts = next(classifier.parameters()).device, range(0, len(images), batch_size)
+    parts = [classifier(images[first : first + batch_size].to(device)).cpu() for first in starts]
+    return torch.cat(parts) if parts else torch.empty(0, 1)
+
+
 def accuracy(classifier: Classifier, images: Tensor, labels: Tensor, batch_size: int = 500) -> float:
     """Share of images uint8 (N, C, H, W) whose label int64 (N,) has the highest logit, 0..1."""
-    device = next(classifier.parameters()).device
-    right = 0
-    for first in range(0, len(images), batch_size):
-        found = classifier(images[first : first + batch_size].to(device)).argmax(1).cpu()
-        right += int((found == labels[first : first + batch_size]).sum())
-    return right / len(images)
+    return int((logits(classifier, images, batch_size).argmax(1) == labels).sum()) / len(images)

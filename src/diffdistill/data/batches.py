@@ -1,5 +1,7 @@
 """Which images a training step takes."""
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -15,8 +17,12 @@ def batch_indices(images: int, batch_size: int, iteration: int, seed: int) -> Te
     parts = []
     while batch_size > 0:
         epoch, start = divmod(first, images)
-        order = torch.randperm(images, generator=generator("order", seed, epoch))
-        parts.append(order[start : start + batch_size])
+        parts.append(_order(images, seed, epoch)[start : start + batch_size])
         first += len(parts[-1])
         batch_size -= len(parts[-1])
     return torch.cat(parts)
+
+
+@functools.lru_cache(maxsize=2)  # a batch may cross from one epoch into the next
+def _order(images: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(images, generator=generator("order", seed, epoch))

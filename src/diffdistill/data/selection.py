@@ -5,16 +5,15 @@ counts allow; in the order of herding and of k-centre, a prefix is also what the
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from diffdistill.data.raw import Array
 from diffdistill.errors import UserError
 from diffdistill.runtime.seeds import generator
 
-Array = np.ndarray[Any, Any]
 Pick = Callable[[Tensor, int, int], Tensor]
 """(indices of a class's images, the class, how many) -> that many of the indices, the best first."""
 Greedy = Callable[[Array, int], Array]

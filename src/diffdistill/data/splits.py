@@ -1,12 +1,9 @@
 """Cutting a split by class, seeded."""
 
-from typing import Any
-
 import numpy as np
 
+from diffdistill.data.raw import Array
 from diffdistill.errors import UserError
-
-Array = np.ndarray[Any, Any]
 
 
 def cut(

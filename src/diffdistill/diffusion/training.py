@@ -4,9 +4,9 @@ Nothing in it remembers anything that the state does not hold, so a run that sto
 and any number of processes, each with its part of the batch in any number of pieces, take the same steps.
 """
 
+import functools
 import itertools
 import json
-import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,10 +26,9 @@ from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime.compiling import with_fallback
 from diffdistill.runtime.processes import ALONE, Processes
 from diffdistill.runtime.seeds import derive_seed, generator
-
-logger = logging.getLogger("diffdistill")
 
 HISTORY = ("iteration", "loss", "learning_rate", "ema_decay", "images_per_second")
 
@@ -279,19 +278,15 @@ def train(
             loss += part.detach()
         return loss
 
-    predict: nn.Module | None = None if execution.compile else network
+    def plain(drawn: _Draws) -> Tensor:
+        return backward(network, drawn)
+
+    compiled = functools.cache(lambda: cast(nn.Module, torch.compile(network)))
+    step = with_fallback(lambda drawn: backward(compiled(), drawn), plain) if execution.compile else plain
     signal, measured, drawn = 0, time.perf_counter(), draw(state.iteration)
     while state.iteration < until and not signal:
         started, k = time.perf_counter(), state.iteration
-        try:
-            predict = cast(nn.Module, torch.compile(network)) if predict is None else predict
-            loss = backward(predict, drawn)
-        except Exception as error:  # torch.compile does its work at the first call, and raises what it likes
-            if predict is network:
-                raise
-            logger.warning("torch.compile failed, the network runs without it: %s", _first_line(error))
-            predict = network
-            loss = backward(predict, drawn)
+        loss = step(drawn)
         drawn = draw(k + 1)  # here, while a GPU still computes
         agreed = gradients.agree(loss, stop_signal())
         _require_finite(agreed, k, recipe)
@@ -325,10 +320,6 @@ def _require_finite(agreed: list[list[float]], iteration: int, recipe: Recipe) -
                     f"the {what} of iteration {iteration} is {value} on rank {rank}; the last saved state is sound: "
                     f"lower train.learning_rate ({recipe.learning_rate}) or raise train.warmup_iterations"
                 )
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__} {str(error).strip().splitlines()[0] if str(error).strip() else ''}".strip()
 
 
 def initialise(build: Callable[[], UViT], seed: int) -> UViT:

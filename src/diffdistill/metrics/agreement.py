@@ -1,22 +1,14 @@
 """How far a classifier trained on real images agrees with the labels of others."""
 
-import torch
 from torch import Tensor, nn
 
+from diffdistill.classify.training import logits
 
-@torch.inference_mode()
+
 def judge(classifier: nn.Module, images: Tensor, batch_size: int = 500) -> tuple[Tensor, Tensor]:
     """Likeliest class int64 (N,) and its probability float32 (N,) of images uint8 (N, C, H, W)."""
-    device = next(classifier.parameters()).device
-    parts = [
-        classifier.eval()(images[first : first + batch_size].to(device)).softmax(1).max(1)
-        for first in range(0, len(images), batch_size)
-    ]
-    empty = torch.empty(0)
-    return (
-        torch.cat([empty.long(), *(part.indices.cpu() for part in parts)]),
-        torch.cat([empty, *(part.values.cpu() for part in parts)]),
-    )
+    likeliest = logits(classifier.eval(), images, batch_size).softmax(1).max(1)
+    return likeliest.indices, likeliest.values
 
 
 def label_agreement(predicted: Tensor, labels: Tensor) -> float:

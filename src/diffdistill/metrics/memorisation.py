@@ -6,7 +6,6 @@ makes no difference which of them it was shown; whatever tells them apart is mem
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +14,9 @@ from torch import Tensor, nn
 from diffdistill.data import images as image_files
 from diffdistill.diffusion.loss import noise_prediction_loss
 from diffdistill.diffusion.schedule import VPSchedule
+from diffdistill.metrics.frechet import Array
 from diffdistill.runtime.seeds import derive_seed, image_noise
 
-Array = np.ndarray[Any, Any]
 Embed = Callable[[Tensor], Tensor]
 """Images uint8 (B, C, H, W) -> points (B, F), between which distances are taken."""
 BLOCK = 2048

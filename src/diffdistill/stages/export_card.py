@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from diffdistill.data import images as image_files
+from diffdistill.report import results, tables
 from diffdistill.runtime import files, program
 
 LICENCES = {
@@ -63,15 +64,12 @@ def _file_row(path: Path) -> list[str]:
     return [path.name, str(path.stat().st_size), files.sha256(path), LOADING[path.suffix]]
 
 
-def _accuracies(tables: list[Path]) -> str:
-    rows = pd.concat([pd.read_csv(path) for path in tables])
+def _accuracies(paths: list[Path]) -> str:
+    rows = pd.concat([results.table(path, results.RUNS) for path in paths])
     cells = []
     for name, runs in rows.groupby("train_set"):
-        spread = f" ± {runs['accuracy'].std():.4f}" if len(runs) > 1 else ""
-        count, trainings = runs["images"].iloc[0], len(runs)
-        cells.append(
-            [NAMES.get(str(name), str(name)), str(count), str(trainings), f"{runs['accuracy'].mean():.4f}{spread}"]
-        )
+        accuracy = tables.spread(runs["accuracy"].mean(), runs["accuracy"].std())
+        cells.append([NAMES.get(str(name), str(name)), str(runs["images"].iloc[0]), str(len(runs)), accuracy])
     return _table(["trained on", "images", "trainings", "accuracy"], cells)
 
 

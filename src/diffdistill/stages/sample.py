@@ -47,7 +47,7 @@ def stage(job: program.Job) -> None:
 
     def draw(first: int, count: int) -> tuple[Tensor, Tensor]:
         """A compiled network takes batches of one size: of a smaller one, the rest is drawn for nothing."""
-        size = max(count, plan.batch_size or 0) if plan.compiled else count
+        size = max(count, plan.batch_size or 0)
         images, labels = sampling.draw(run, shape, solver, seed=block.seed, first=first, count=size, device=device)
         return images[:count], labels[:count]
 

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from diffdistill import config
@@ -18,6 +17,7 @@ from diffdistill.classify.training import Classifier
 from diffdistill.data import images as image_files
 from diffdistill.data import selection
 from diffdistill.data.images import ImageSet
+from diffdistill.data.raw import Array
 from diffdistill.errors import UserError
 from diffdistill.metrics import agreement, features
 from diffdistill.runtime import device as devices
@@ -33,7 +33,7 @@ def stage(job: program.Job) -> None:
     devices.use_threads(job.threads)
     block = config.read(config.Select, job.config)
     samples = image_files.load(job.input("samples"))
-    labels, left = samples.labels.clone(), selection.every(samples.labels)
+    labels, left = samples.labels, selection.every(samples.labels)
     account: dict[str, Any] = {}
     pick = selection.randomly(block.seed)
     if block.needs_classifier:
@@ -41,7 +41,7 @@ def stage(job: program.Job) -> None:
         labels, left, account = _judged(job, block, samples, classifier)
         if block.method in GREEDY:
 
-            def of(members: Tensor) -> selection.Array:
+            def of(members: Tensor) -> Array:
                 return features.classifier_features(classifier, samples.images[left[members]])
 
             pick = selection.by_features(GREEDY[block.method], of)
@@ -93,7 +93,7 @@ def _judged(
         logger.info("label agreement of %d real images: %.4f", len(real.labels), account["label_agreement_real"])
     if block.disagree == "relabel":
         labels[wrong] = predicted[wrong]
-    left = (~wrong).nonzero().flatten() if block.disagree == "drop" else torch.arange(len(labels))
+    left = (~wrong).nonzero().flatten() if block.disagree == "drop" else selection.every(labels)
     return labels, left[selection.in_turn(labels[left])] if block.disagree != "keep" else left, account
 
 
