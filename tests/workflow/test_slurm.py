@@ -111,8 +111,13 @@ def test_both_data_sets_from_archives_to_figures_with_jobs_lost_on_the_way(proje
     folder, command = project
     before = set(jobs())
     # the first slice of cifar100 is cancelled, that of tinyimagenet hangs until its minute is over; both are taken up
-    run = command("all", "--set-resources", "train:runtime=1")
-    with subprocess.Popen(run, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as submitting:
+    # the minute stands in the profile: on the command line it would replace all that the profile sets
+    profile = folder / "slurm/config.yaml"
+    given = profile.read_text()
+    profile.write_text(given.replace("    # runtime: 720", "    runtime: 1 #"))
+    assert profile.read_text() != given
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command("all"), cwd=folder, **quiet) as submitting:
         disturb = {
             "cifar100": lambda: subprocess.run(["scancel", *running("rule_train_wildcards_cifar100")], check=True),
             "tinyimagenet": lambda: freeze("results/tinyimagenet/train/60.safetensors"),
@@ -129,6 +134,7 @@ def test_both_data_sets_from_archives_to_figures_with_jobs_lost_on_the_way(proje
         tiny = folder / "results/tinyimagenet/train/60.safetensors"
         wait_for(tiny.exists, 600, "the first slice of tinyimagenet")
         submitting.send_signal(signal.SIGKILL)  # and what it had submitted runs on
+    profile.write_text(given)
     done = subprocess.run(command("all"), cwd=folder, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-8000:]
 
