@@ -36,7 +36,7 @@ def rows() -> list[Row]:
             x = augment(normal[first : first + BATCH], PROTOCOL.augment, draws)
             loss = F.cross_entropy(network(x), labels[first : first + BATCH])
             sgd.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             sgd.step()
         with torch.inference_mode():
             network(normal[:TEST]).argmax(1)

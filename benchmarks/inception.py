@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from pytorch_fid import inception as published
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.measuring import Row, times_faster
 from diffdistill.metrics import features, frechet
+from diffdistill.metrics.frechet import Array
 
 IMAGES = 16
 
@@ -21,7 +22,7 @@ def random_weights(path: Path) -> nn.Module:
     nn.Module.load_state_dict = lambda self, state, **_: states.append(self.state_dict())  # type: ignore
     try:
         torch.manual_seed(0)
-        network = published.InceptionV3().eval()
+        network: nn.Module = published.InceptionV3().eval()
     finally:
         nn.Module.load_state_dict = load  # type: ignore[method-assign]
     torch.save(states[0], path)
@@ -35,10 +36,11 @@ def rows() -> list[Row]:
         ours = features.inception(Path(name) / "weights.pth")
 
     @torch.inference_mode()
-    def reference() -> np.ndarray:
-        return theirs(images.float() / 255)[0][:, :, 0, 0].double().numpy()
+    def reference() -> Array:
+        pooled: Tensor = theirs(images.float() / 255)[0]
+        return np.asarray(pooled[:, :, 0, 0].double())
 
-    def mine() -> np.ndarray:
+    def mine() -> Array:
         return features.in_batches(ours, images, IMAGES, torch.device("cpu"))
 
     shifted = frechet.mean_and_covariance(reference() + 0.1)

@@ -34,7 +34,7 @@ def faster(shape: weights.Shape, batch_size: int, steps: int, execution: trainin
             noise, t = torch.randn(x[chosen].shape, generator=draws), torch.rand(batch_size, generator=draws)
             loss = noise_prediction_loss(network, schedule, x[chosen], t, noise, y[chosen]).mean()
             optimiser.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
             with torch.no_grad():
                 for old, new in zip(average.parameters(), network.parameters(), strict=True):

@@ -47,6 +47,15 @@ def test_the_shipped_config_is_valid() -> None:
         (lambda d: d["evaluate"].update(seeds=[1, 1]), ["datasets.digits.evaluate", "twice"]),
         (lambda d: d["evaluate"]["protocol"].update(augment="flop"), ["protocol", "'flop'", "flip"]),
         (lambda d: d.update(source={"kind": "digit"}), ["datasets.digits.source.kind", "digits"]),
+        (lambda d: d.update(study={"image_per_class": [5]}), ["study", "'image_per_class'", "'images_per_class'"]),
+        (lambda d: d.update(study={"students": ["vgg"]}), ["study.students", "'vgg'", "mobilenet"]),
+        (lambda d: d.update(study={"budget_fractions": [1.0]}), ["study.budget_fractions", "less than 1"]),
+        (lambda d: d.update(study={"equal_steps": True}), ["study.equal_steps", "study.epochs"]),
+        (lambda d: d.update(study={"rounds": 2}, evaluate={**d["evaluate"], "seeds": [0]}), ["study.rounds", "two"]),
+        (
+            lambda d: d.update(study={"budget_fractions": [0.5]}, select={"method": "random", "images": 50}),
+            ["study.budget_fractions", "'random'"],
+        ),
     ],
 )
 def test_a_mistake_is_named_in_lines_without_a_traceback(
@@ -82,6 +91,34 @@ def test_slices_cover_the_training_once() -> None:
     assert [digits.slice_of(step) for step in digits.fid_steps()] == [2000, 2000, 4000, 4000, 5000]
     with pytest.raises(UserError, match="no training slice ends at iteration 300"):
         digits.slice_before(300)
+    even = config.parse(changed(lambda d: d["train"].update(iterations=4000, slice_iterations=2000)))
+    assert even.experiment("digits").slice_ends() == [2000, 4000]
+
+
+def test_a_study_plans_every_rival_once_and_nothing_by_default() -> None:
+    digits = config.parse(PLAIN).experiment("digits")
+    assert digits.study is None
+    with pytest.raises(UserError, match="study is null"):
+        digits.study_runs()
+    asked = {
+        "epochs": [101, 1001],
+        "equal_steps": True,
+        "images_per_class": [10, 10],
+        "students": ["convnet", "resnet18"],
+    }
+    asked |= {"soft_labels": True, "no_augmentation": True, "rounds": 2, "budget_fractions": ["1e-1"]}
+    counted = {**PLAIN["datasets"]["digits"]["evaluate"]["protocol"], "steps": None, "epochs": 101}
+    values = changed(lambda d: (d.update(study=asked), d["evaluate"].update(protocol=counted)))
+    runs = config.parse(values).experiment("digits").study_runs()
+    assert sorted(runs) == sorted(
+        [f"{family}-{kind}" for family in ("epochs-1001", "equal-steps", "resnet18") for kind in config.TRAIN_SETS]
+        + [f"{family}-{kind}" for family in ("size-10", "soft", "no-augmentation") for kind in config.TRAIN_SETS[:2]]
+        + ["budget-0.1-distilled", "round-1-distilled", "round-2-distilled"]
+    )  # 101 epochs and the ConvNet are the main evaluation's
+    assert (runs["equal-steps-real"].epochs, runs["equal-steps-real"].equal_steps) == (101, True)
+    assert runs["resnet18-real-random"].on_all == "resnet18-real" and runs["size-10-real-random"].on_all is None
+    with pytest.raises(UserError, match="plans no 'size-11-real'; planned: epochs-1001-distilled"):
+        config.parse(values).experiment("digits").study_run("size-11-real")
 
 
 def test_a_block_survives_the_way_through_json() -> None:

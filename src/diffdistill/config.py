@@ -192,6 +192,17 @@ HOW_TO_TRAIN = {
     "tensorboard",
 }
 """Keys of Train that say how a job runs and what it tells, not what it makes: a change of them retrains nothing."""
+SWITCHES = {
+    "loss_weight",
+    "times",
+    "times_mean",
+    "times_std",
+    "label_dropout",
+    "subclasses",
+    "augment",
+    "augment_probability",
+}
+"""Keys of Train that change nothing at their defaults."""
 
 
 class Train(Block):
@@ -206,6 +217,21 @@ class Train(Block):
     betas: tuple[Fraction, Fraction] = (0.99, 0.999)
     ema_decay: Fraction = 0.9999
     flip: bool = True
+    loss_weight: Literal["none", "min_snr"] = "none"
+    """Of an image in the loss; min_snr: min(SNR, 5) / SNR, less for those with faint noise."""
+    times: Literal["uniform", "logit_normal"] = "uniform"
+    """How the times of the batch are distributed."""
+    times_mean: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    times_std: Rate = 1.0
+    """Of logit_normal: mean and spread of log(t / (1 - t))."""
+    label_dropout: Fraction = 0.0
+    """Share of the images that train without their label; classifier-free guidance needs some."""
+    subclasses: Positive = 1
+    """Parts of every class that get labels of their own, by k-means on a classifier's features."""
+    augment: str = ""
+    """Any of flip, crop, scale and rotate, joined by underscores; the network is told what was done to an image."""
+    augment_probability: Annotated[float, Field(ge=0, le=1)] = 0.15
+    """With which each of them acts."""
     seed: NotNegative = 0
     start: Start | None = None
     """Weights that the first slice starts from; null: random ones."""
@@ -228,6 +254,12 @@ class Train(Block):
             raise ValueError(f"warmup_iterations {self.warmup_iterations} must be below iterations {self.iterations}")
         if self.devices > self.batch_size:
             raise ValueError(f"devices {self.devices} cannot share a batch of {self.batch_size}; give at most as many")
+        families = ("flip", "crop", "scale", "rotate")
+        unknown = [family for family in self.augment.split("_") if family and family not in families]
+        if unknown:
+            raise ValueError(f"unknown family '{unknown[0]}' in augment; known: {', '.join(families)}")
+        if self.subclasses > 1 and self.start is not None:
+            raise ValueError("subclasses change what a label means, start weights know classes; give one of both")
         return self
 
     def start_file(self, experiment: str) -> str | None:
@@ -235,12 +267,22 @@ class Train(Block):
         return self.start.file(experiment) if self.start is not None else None
 
     def deciding(self) -> dict[str, Any]:
-        """The settings that decide what is trained, apart from the start weights, which their checksum stands for."""
-        return self.model_dump(exclude={*HOW_TO_TRAIN, "start"})
+        """The settings that decide what is trained, apart from the start weights, which their checksum stands for.
+
+        Switches at their defaults are left out: states from before they were known go on.
+        """
+        off = {name for name in SWITCHES if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump(exclude={*HOW_TO_TRAIN, *off, "start"})
+
+    def recipe(self) -> dict[str, Any]:
+        """What the training loop is told, but for when to keep weights."""
+        told = {name: value for name, value in self.deciding().items() if name != "subclasses"}
+        return told | {"log_every": self.log_every}
 
 
 class Solver(Block):
-    algorithm: Literal["dpmsolver++", "dpmsolver", "unipc", "ipndm", "ancestral"] = "dpmsolver++"
+    algorithm: Literal["dpmsolver++", "dpmsolver", "unipc", "ipndm", "ancestral", "consistency"] = "dpmsolver++"
+    """consistency: by weights tuned to few evaluations, as `tune` says; it knows steps alone."""
     method: Literal["multistep", "singlestep"] = "multistep"
     order: Annotated[Whole, Field(ge=1, le=4)] = 2
     """Up to 3; ipndm up to 4."""
@@ -256,6 +298,54 @@ class Solver(Block):
             raise ValueError(f"order 4 is for ipndm; '{self.algorithm}' knows 1 to 3")
         if self.method == "singlestep" and self.algorithm not in ("dpmsolver", "dpmsolver++"):
             raise ValueError(f"method 'singlestep' is for dpmsolver and dpmsolver++, not for '{self.algorithm}'")
+        return self
+
+
+class Guidance(Block):
+    """The noise is predicted away from what a weaker network predicts, which is a second evaluation."""
+
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """weaker + weight (own - weaker): 1 is no guidance."""
+    interval: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (0.0, 1.0)
+    """The times that are guided; others take one evaluation."""
+    from_step: Positive | None = None
+    """The weaker network: this run's at an earlier measured iteration; null: the same one without the label."""
+
+    @model_validator(mode="after")
+    def _interval_rises(self) -> Self:
+        if self.interval[0] >= self.interval[1]:
+            raise ValueError(f"interval {list(self.interval)} must rise, as in [0.1, 0.5]")
+        return self
+
+
+class Tune(Block):
+    """How the chosen weights are tuned to leap from any time to the image, for solver.algorithm: consistency."""
+
+    iterations: Positive
+    batch_size: Positive
+    learning_rate: Rate = 1e-4
+    warmup_iterations: NotNegative = 0
+    decay: Literal["none", "linear", "cosine"] = "none"
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
+    ema_decay: Fraction = 0.999
+    halvings: Positive = 8
+    """How often the two times of a pair come to lie half as far apart, after equally many iterations each."""
+    noise_mean: Annotated[float, Field(allow_inf_nan=False)] = -1.1
+    noise_std: Rate = 2.0
+    """Of the logarithm of sigma / alpha, from which the times follow."""
+    seed: NotNegative = 0
+    save_seconds: Rate = 60.0
+    micro_batch_size: Positive | None = None
+    """Images at once, to save memory; null: the batch."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Of matrix products; a leap multiplies their rounding by sigma / alpha."""
+    compile: Literal["auto"] | bool = "auto"
+
+    @model_validator(mode="after")
+    def _numbers_fit(self) -> Self:
+        if self.warmup_iterations >= self.iterations:
+            raise ValueError(f"warmup_iterations {self.warmup_iterations} must be below iterations {self.iterations}")
         return self
 
 
@@ -295,18 +385,62 @@ class Protocol(Block):
         return self
 
 
-class Fid(Block):
+class Measurement(Block):
+    """How the images are drawn that are measured."""
+
+    images: Positive
+    solver: Solver = Solver()
+    batch_size: Positive = 250
+    seed: NotNegative = 1000
+
+
+class Fid(Measurement):
     every: Positive
     """Iterations between two measurements; also how often train keeps the averaged weights."""
-    images: Positive
     features: Literal["inception", "classifier"] = "inception"
     inception_weights: FilePath = f"data/raw/inception/{_file_name(INCEPTION_URL)}"
     """pytorch-fid's weights file; the default is fetched, any other path must be there."""
     classifier: Protocol | None = None
     """How the classifier behind `features: classifier` is trained on the real train split; null: as evaluate says."""
-    solver: Solver = Solver()
+    class_measures: bool | None = None
+    """Also measure labels and classes, by that classifier; null: where `features: classifier` trains it anyway."""
+    devices: Positive | None = None
+    """Processes that share the images, one a GPU; null: as many as train.devices."""
+
+    @property
+    def measures_classes(self) -> bool:
+        return self.features == "classifier" if self.class_measures is None else self.class_measures
+
+    @property
+    def measurement(self) -> Measurement:
+        """What the stage `fid` reads."""
+        return Measurement.model_validate(self.model_dump(include=set(Measurement.model_fields)))
+
+
+class Choose(Block):
+    """How the iteration is chosen whose weights draw the distilled set."""
+
+    by: Literal["fid", "pilot"] = "fid"
+    """fid: the lowest; pilot: the best accuracy on validation of ConvNets trained on a few images of each candidate."""
+    candidates: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
+    """Iterations that the pilot tries; null: all that are measured."""
+    images: Positive = 2000
+    """Drawn of each candidate as `sample` draws."""
+    seeds: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (0, 1, 2)
+    protocol: Protocol | None = None
+    """How a candidate's ConvNets are trained; null: as evaluate says, in half the steps or epochs."""
     batch_size: Positive = 250
-    seed: NotNegative = 1000
+    seed: NotNegative = 2000
+    """Of the images: others than those measured or distilled."""
+
+    @model_validator(mode="after")
+    def _candidates_and_seeds(self) -> Self:
+        if self.by != "pilot" and self.candidates is not None:
+            raise ValueError(f"candidates are for by: pilot; by: {self.by} takes all that are measured")
+        for name, values in (("candidates", self.candidates or ()), ("seeds", self.seeds)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} {list(values)} contain one twice")
+        return self
 
 
 class Sample(Block):
@@ -320,6 +454,7 @@ class Sample(Block):
     """auto: float32, or what a probe finds faster where the budget is two minutes at least."""
     compile: Literal["auto"] | bool = "auto"
     """torch.compile; auto: where a probe on a GPU finds it faster and the budget is ten minutes at least."""
+    guidance: Guidance | None = None
     seed: NotNegative = 0
 
     @model_validator(mode="after")
@@ -396,6 +531,92 @@ class Evaluate(Block):
         return self
 
 
+TRAIN_SETS = ("distilled", "real-random", "real")
+"""What a ConvNet is trained on: the generated images, as many random real ones, all real ones."""
+Student = Literal["convnet", "resnet18", "vit_tiny", "mobilenet"]
+
+
+class Run(Block):
+    """One kind of training of a study, repeated for every seed; what stands at its default is as in `evaluate`."""
+
+    family: str
+    """Names what is varied; trainings of one family on other sets are its rivals."""
+    part: Literal["length", "size", "budget", "student", "labels", "augment", "round"]
+    train_set: Literal["distilled", "real-random", "real"]
+    epochs: Positive | None = None
+    equal_steps: bool = False
+    """As many steps as `epochs` are on the distilled set."""
+    images_per_class: Positive | None = None
+    budget_fraction: float | None = None
+    student: Student = "convnet"
+    labels: Literal["hard", "soft"] = "hard"
+    augment: bool = True
+    round: Positive | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.family}-{self.train_set}"
+
+    @property
+    def on_all(self) -> str | None:
+        """The run whose training this one repeats where the distilled set is as large as the real one."""
+        has_one = self.train_set == "real-random" and self.part in ("length", "student")
+        return f"{self.family}-real" if has_one else None
+
+
+class Study(Block):
+    """Further trainings beside the main evaluation, by its protocol and with its seeds; docs/evaluation.md."""
+
+    epochs: tuple[Positive, ...] = ()
+    """Other lengths, on all three sets; the challenge's are 101 and 1001."""
+    equal_steps: bool = False
+    """All three sets with as many steps as the distilled set takes in the protocol's epochs, or the first of these."""
+    images_per_class: tuple[Positive, ...] = ()
+    """The first so many images of each class of the distilled set, and as many random real ones."""
+    budget_fractions: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
+    """The first images, this share of them: what a shorter budget had given."""
+    students: tuple[Student, ...] = ()
+    """Other networks, on all three sets."""
+    soft_labels: bool = False
+    """Targets from a classifier trained on the real train split, for the distilled set and for random real images."""
+    no_augmentation: bool = False
+    """The distilled set and random real images without augmentation: what the score ARS needs."""
+    rounds: Annotated[Whole, Field(ge=0, le=100)] = 0
+    """Distilled sets made anew, with the sampling seed + 1, + 2, …, of as many images as the main one."""
+
+    def runs(self, protocol: Protocol) -> dict[str, Run]:
+        """By name, what is trained beside the main evaluation, which trains the ConvNet by `protocol`."""
+        planned: list[Run] = []
+
+        def plan(family: str, part: str, train_sets: Sequence[str], **changed: Any) -> None:
+            for train_set in train_sets:
+                planned.append(Run.model_validate({"family": family, "part": part, "train_set": train_set, **changed}))
+
+        for epochs in self.epochs:
+            if epochs != protocol.epochs:
+                plan(f"epochs-{epochs}", "length", TRAIN_SETS, epochs=epochs)
+        if self.equal_steps:
+            plan("equal-steps", "length", TRAIN_SETS, equal_steps=True, epochs=self.epochs_in_steps(protocol))
+        for count in self.images_per_class:
+            plan(f"size-{count}", "size", TRAIN_SETS[:2], images_per_class=count)
+        for fraction in self.budget_fractions:
+            plan(f"budget-{fraction}", "budget", TRAIN_SETS[:1], budget_fraction=fraction)
+        for student in self.students:
+            if student != "convnet":
+                plan(student, "student", TRAIN_SETS, student=student)
+        if self.soft_labels:
+            plan("soft", "labels", TRAIN_SETS[:2], labels="soft")
+        if self.no_augmentation:
+            plan("no-augmentation", "augment", TRAIN_SETS[:2], augment=False)
+        for round in range(1, self.rounds + 1):
+            plan(f"round-{round}", "round", TRAIN_SETS[:1], round=round)
+        return {run.name: run for run in planned}
+
+    def epochs_in_steps(self, protocol: Protocol) -> int | None:
+        """The epochs whose steps on the distilled set `equal_steps` gives to all; None where none are named."""
+        return protocol.epochs or next(iter(self.epochs), None)
+
+
 class Experiment(Block):
     dataset: Name | None = None
     """The folder of data/ that this experiment reads; null: the experiment's own name."""
@@ -405,9 +626,14 @@ class Experiment(Block):
     model: Model
     train: Train
     fid: Fid
+    choose: Choose = Choose()
+    tune: Tune | None = None
+    """Null: the chosen weights draw as they are."""
     sample: Sample
     select: Select = Select()
     evaluate: Evaluate
+    study: Study | None = None
+    """Null: nothing beside the main evaluation."""
     audit: Audit = Audit()
     export: Export = Export()
 
@@ -426,12 +652,89 @@ class Experiment(Block):
                 f"fid.every {self.fid.every} measures {self.train.iterations // self.fid.every} times in "
                 f"train.iterations {self.train.iterations}; raise it: {MOST_MEASUREMENTS} are the most"
             )
+        for step in self.choose.candidates or ():
+            if step > self.train.iterations or step % self.fid.every:
+                raise ValueError(
+                    f"choose.candidates: {step} is not measured; give multiples of fid.every {self.fid.every} "
+                    f"up to train.iterations {self.train.iterations}"
+                )
         return self
+
+    @model_validator(mode="after")
+    def _drawing_fits(self) -> Self:
+        guidance, leaps = self.sample.guidance, self.sample.solver.algorithm == "consistency"
+        if self.fid.solver.algorithm == "consistency":
+            raise ValueError("fid.solver: 'consistency' is for tuned weights, fid measures those before; take another")
+        if leaps and self.tune is None:
+            raise ValueError("sample.solver.algorithm 'consistency' needs tuned weights; give the block tune")
+        if leaps and self.choose.by == "pilot":
+            raise ValueError(
+                "choose.by 'pilot' draws as sample does, but sample.solver.algorithm 'consistency' needs weights that "
+                "are tuned after the choice; choose by fid"
+            )
+        if guidance is None:
+            return self
+        if leaps:
+            raise ValueError("sample.guidance and sample.solver.algorithm 'consistency' exclude each other; drop one")
+        if guidance.from_step is None and not self.train.label_dropout:
+            raise ValueError(
+                "sample.guidance without from_step needs a network that knows images without a label; raise "
+                "train.label_dropout above 0, such as 0.1"
+            )
+        if guidance.from_step is not None and guidance.from_step not in self.fid_steps():
+            raise ValueError(
+                f"sample.guidance.from_step: {guidance.from_step} is not measured; give a multiple of fid.every "
+                f"{self.fid.every} up to train.iterations {self.train.iterations}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _study_fits(self) -> Self:
+        study = self.study
+        if study is None:
+            return self
+        if study.equal_steps and study.epochs_in_steps(self.evaluate.protocol) is None:
+            raise ValueError(
+                "study.equal_steps: evaluate.protocol counts steps, which are equal already; leave it false, "
+                "or give study.epochs"
+            )
+        if study.budget_fractions and self.select.method != "all":
+            raise ValueError(
+                f"study.budget_fractions: select.method '{self.select.method}' does not keep the images as they "
+                "came; leave the list empty, or select all"
+            )
+        if study.rounds and len(self.evaluate.seeds) < 2:
+            raise ValueError("study.rounds needs two evaluate.seeds at least, to tell the sets from the trainings")
+        return self
+
+    def study_runs(self) -> dict[str, Run]:
+        """What the study trains, by name. Raises UserError if there is no study."""
+        if self.study is None:
+            raise UserError("study is null; give it what to train, such as {images_per_class: [10, 50, 100]}")
+        return self.study.runs(self.evaluate.protocol)
+
+    def study_run(self, name: str) -> Run:
+        """Raises UserError with the known names."""
+        if name not in self.study_runs():
+            raise UserError(f"the study plans no '{name}'; planned: {', '.join(self.study_runs()) or 'nothing'}")
+        return self.study_runs()[name]
 
     @property
     def classifier(self) -> Protocol:
         """How the classifier is trained whose features measure the distance and whose judgement selects."""
         return self.fid.classifier or self.evaluate.protocol
+
+    @property
+    def fid_devices(self) -> int:
+        """Processes that share the images of a measurement."""
+        return self.fid.devices or self.train.devices
+
+    @property
+    def pilot_protocol(self) -> Protocol:
+        """How the pilot's ConvNets are trained."""
+        full = self.evaluate.protocol
+        half = {name: max(1, length // 2) for name in ("steps", "epochs") if (length := getattr(full, name))}
+        return self.choose.protocol or full.model_copy(update=half)
 
     def slice_ends(self) -> list[int]:
         """The iterations at which a training job ends, the last one included."""
@@ -441,6 +744,10 @@ class Experiment(Block):
     def fid_steps(self) -> list[int]:
         """The iterations whose averaged weights are kept and measured."""
         return list(range(self.fid.every, self.train.iterations + 1, self.fid.every))
+
+    def pilot_steps(self) -> list[int]:
+        """The iterations that a pilot tries; none where it does not choose."""
+        return list(self.choose.candidates or self.fid_steps()) if self.choose.by == "pilot" else []
 
     def slice_of(self, step: int) -> int:
         """The end of the slice that passes iteration `step`."""
@@ -519,7 +826,7 @@ def _line(where: str, problem: Any) -> str:
     return f"{where}: {key + ': ' if key else ''}{message}{shown}"
 
 
-def as_json(*blocks: Block, **named: Block | tuple[str, ...] | int | float | str | None) -> str:
+def as_json(*blocks: Block, **named: Block | tuple[str | int, ...] | int | float | str | None) -> str:
     """Blocks as the JSON that a stage is given: one block as it is, named ones under their names; keys sorted."""
     values: dict[str, Any] = {}
     for block in blocks:

@@ -34,6 +34,28 @@ def test_no_rotation_and_unit_scale_change_nothing() -> None:
     torch.testing.assert_close(augment.scale(X, unit, unit), X, atol=1e-5, rtol=1e-5)
 
 
+def test_flip_is_left_to_right_for_draws_below_one_half() -> None:
+    draws = torch.tensor([0.0, 0.49, 0.5]).reshape(3, 1, 1, 1)
+    flipped = augment.flip(X, draws)
+    mirrored = X[..., [3, 2, 1, 0]]
+    assert torch.equal(flipped[:2], mirrored[:2]) and torch.equal(flipped[2], X[2])
+
+
+def test_scale_and_rotation_of_a_picture_of_its_own_coordinates() -> None:
+    side = torch.linspace(-1, 1, 9)
+    down, right = torch.meshgrid(side, side, indexing="ij")
+    x = torch.stack([right, down])[None]  # (1, 2, 9, 9): a pixel says where it was
+    one, unit = torch.ones(1), torch.full((1,), (1 - 1 / 1.2) / (1.2 - 1 / 1.2))
+    wide = augment.scale(x, torch.zeros(1), unit)[0]
+    torch.testing.assert_close(wide, torch.stack([right / 1.2, down]), atol=1e-5, rtol=1e-5)
+    small = augment.scale(x, unit, one)[0, :, 1:8]  # the rows at the edge come from outside
+    torch.testing.assert_close(small, torch.stack([right, down * 1.2])[:, 1:8], atol=1e-5, rtol=1e-5)
+    angle = torch.tensor(torch.pi / 12)
+    turned = torch.stack([right * angle.cos() - down * angle.sin(), right * angle.sin() + down * angle.cos()])
+    inside = augment.rotate(x, one)[0, :, 2:7, 2:7]
+    torch.testing.assert_close(inside, turned[:, 2:7, 2:7], atol=1e-5, rtol=1e-5)
+
+
 def test_crop_shifts_and_cutout_blanks_half_the_side() -> None:
     shifted = augment.crop(X, whole(1), whole(-2))
     expected = torch.zeros_like(X)
@@ -73,5 +95,8 @@ def test_convnet_features_are_the_classifiers_input_under_published_names() -> N
     torch.testing.assert_close(network.classifier(network.features(x)), network(x))
     layers = [f"features.{index}" for index in (0, 1, 4, 5, 8, 9)] + ["classifier"]
     assert sorted(network.state_dict()) == sorted(f"{layer}.{part}" for layer in layers for part in ("weight", "bias"))
+    normalised = network.features[:2](x)  # of each channel by itself
+    assert normalised.mean((2, 3)).abs().max() < 1e-4
+    assert (normalised.square().mean((2, 3)) - 1).abs().max() < 1e-2
     with pytest.raises(ValueError, match="cannot be halved"):
         ConvNet(10, 4, depth=3)

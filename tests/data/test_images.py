@@ -97,6 +97,18 @@ def test_another_order_of_classes_is_refused(tmp_path: Path) -> None:
         image_files.require_same_classes(Path("one"), one, Path("other"), other)
 
 
+def test_two_files_of_other_origin_are_refused_with_both_values() -> None:
+    cuts = [json.dumps({"kind": "folder", "path": "x" * 500, "seed": seed, "size": None}) for seed in (0, 7)]
+    one, other = ({"source_checksum": "same", "cut": cut} for cut in cuts)
+    image_files.require_same_origin(Path("one"), one, Path("other"), one)
+    image_files.require_same_origin(Path("one"), one, Path("other"), {})  # what says nothing of itself is not compared
+    with pytest.raises(UserError, match=r'one and other .*: cut ….*"seed": 0.* against ….*"seed": 7') as error:
+        image_files.require_same_origin(Path("one"), one, Path("other"), other)
+    assert "xxxxx" not in str(error.value)
+    with pytest.raises(UserError, match="source_checksum same against another"):
+        image_files.require_same_origin(Path("one"), one, Path("other"), {"source_checksum": "another"})
+
+
 def test_splits_are_balanced_disjoint_and_seeded() -> None:
     labels = np.arange(100) % 4
     rest, cut = splits.cut(labels, per_class=5, seed=1)

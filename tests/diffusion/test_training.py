@@ -64,6 +64,18 @@ def test_saving_at_another_rhythm_changes_nothing(tmp_path: Path, every: int) ->
     assert equal(tensors(plain, tmp_path / "a.safetensors"), tensors(saved, tmp_path / "b.safetensors"))
 
 
+def test_flipping_is_left_to_right(tmp_path: Path) -> None:
+    of_rows = torch.linspace(-1, 1, 30 * 8).reshape(30, 1, 8, 1).expand(-1, -1, -1, 8)  # their own mirror images
+    states = []
+    for images in (of_rows, of_rows.transpose(2, 3)):
+        for flip in (True, False):
+            recipe = replace(RECIPE, flip=flip)
+            states.append(fresh(recipe))
+            training.train(states[-1], images.contiguous(), LABELS, recipe, until=3)
+    rows, unflipped_rows, columns, unflipped_columns = (tensors(state, tmp_path / "x") for state in states)
+    assert equal(rows, unflipped_rows) and not equal(columns, unflipped_columns)
+
+
 def test_saved_progress_keeps_snapshots_and_history(tmp_path: Path) -> None:
     state = fresh()
     training.train(state, IMAGES, LABELS, RECIPE, until=12)

@@ -9,18 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.running import JOBS, NOBODY
+from tests.faults.running import NOBODY, make
 
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny experiment, run once; tests must not change it."""
-    folder = tmp_path_factory.mktemp("made") / "project"
-    folder.mkdir()
-    for job in JOBS.values():
-        ended = job.run(folder)
-        assert ended.code == 0, ended.said
-    return folder
+    return make(tmp_path_factory.mktemp("made") / "project")
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Running a stage as a process of its own, hindered in some way; a warm parent spares it the seconds of its imports."""
 
+import csv
 import importlib
 import json
 import multiprocessing
@@ -12,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from diffdistill.errors import UserError
+from diffdistill.runtime import tensors as tensor_files
+
 STAGES = (
     "prepare",
     "train",
@@ -23,6 +27,7 @@ STAGES = (
     "sample",
     "evaluate",
     "accuracy",
+    "history",
 )
 WARM = [
     *(f"diffdistill.stages.{stage}" for stage in STAGES), "diffdistill.data.fetching", "diffdistill.diffusion.uvit",
@@ -116,9 +121,11 @@ class Process:
         said = self._said.read_text(errors="replace") if self._said.exists() else ""
         return Ended(self._process.exitcode, said)
 
-    def kill(self) -> None:
+    def kill(self) -> bool:
+        """Whether it hit: the process had not ended."""
         self._process.kill()
         self._process.join()
+        return self._process.exitcode == -signal.SIGKILL
 
 
 def run(stage: str, argv: list[str], folder: Path, hindrance: Hindrance | None = None) -> Ended:
@@ -214,6 +221,54 @@ JOBS = {
     ),
 }  # fmt: skip
 """A tiny experiment on the digits, job by job, in an order in which they can run."""
+
+
+def make(folder: Path) -> Path:
+    """Run the tiny experiment in a new folder."""
+    folder.mkdir()
+    for job in JOBS.values():
+        ended = job.run(folder)
+        assert ended.code == 0, ended.said
+    return folder
+
+
+TIMES = {"seconds", "used_seconds", "images_per_second", "batch_size"}
+"""What a clock says, or in a sample's account chooses: columns and keys that no two runs share."""
+
+
+def results(folder: Path, *jobs: Job) -> dict[str, Any]:
+    """The jobs' outputs that are there, by path, without what a clock says; of a broken file, what is wrong with it."""
+    paths = [path for job in jobs for path in job.outputs.values()]
+    return {path: _timeless(folder / path) for path in paths if (folder / path).exists()}
+
+
+def _timeless(path: Path) -> Any:
+    def kept(values: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in values.items() if key not in TIMES}
+
+    try:
+        if path.suffix == ".json":
+            return kept(json.loads(path.read_text()))
+        if path.suffix == ".csv":
+            return [kept(row) for row in csv.DictReader(path.read_text().splitlines())]
+        tensors, metadata = tensor_files.load(path)
+    except (UserError, ValueError) as error:
+        return str(error)
+    if "seconds" not in metadata:
+        return path.read_bytes()
+    if "history" in tensors:
+        tensors["history"] = tensors["history"][:, :-1].contiguous()  # the last column is the speed
+    return kept(metadata), {name: tensor.numpy().tobytes() for name, tensor in tensors.items()}
+
+
+def left_over(folder: Path) -> list[str]:
+    """Hidden files: temporary ones have such names."""
+    return [path.name for path in folder.rglob(".*")]
+
+
+def remove(folder: Path, *jobs: Job) -> None:
+    for path in (path for job in jobs for path in job.outputs.values()):
+        (folder / path).unlink(missing_ok=True)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ from PIL import Image
 from diffdistill.data import images as image_files
 from tests.faults import fault
 from tests.faults.conftest import Disk
-from tests.faults.running import JOBS, NOBODY, TEST_SET, TRAIN_SET, Hindrance, contents, run
+from tests.faults.running import JOBS, NOBODY, TEST_SET, TRAIN, TRAIN_SET, Hindrance, contents, remove, run
 
 WRITERS = ["prepare", "features", "reference", "train", "weights", "fid", "choose", "sample", "evaluate", "accuracy"]
 MEGABYTE = 1 << 20
@@ -173,6 +173,19 @@ def test_too_little_memory_to_compute(project: Path) -> None:
     JOBS["sample"].run(project, hindered, **many).refused("out of memory", "batch_size")
     assert contents(project) == before
     ended = JOBS["sample"].run(project, hindered, **{**many, "images": 200, "batch_size": 50})
+    assert ended.code == 0, ended.said
+
+
+@fault(
+    "F28",
+    "a training is out of memory",
+    "one line names train.micro_batch_size; with it the job succeeds",
+)
+def test_too_little_memory_to_train(project: Path) -> None:
+    remove(project, JOBS["train"])
+    hindered, settings = Hindrance(more_memory=60 * MEGABYTE), {**TRAIN, "batch_size": 8000}
+    JOBS["train"].run(project, hindered, train=settings).refused("out of memory", "lower train.micro_batch_size")
+    ended = JOBS["train"].run(project, hindered, train={**settings, "micro_batch_size": 200})
     assert ended.code == 0, ended.said
 
 

@@ -116,20 +116,24 @@ def test_an_empty_test_split_is_refused(project: Path) -> None:
     JOBS["evaluate"].run(project).refused(TEST_SET, "no images")
 
 
-@fault("F11", "a slice goes on from one that was trained with other settings", "it is refused by the setting's name")
-@pytest.mark.parametrize("key", ["learning_rate", "seed"])
-def test_slices_of_other_settings_are_refused(project: Path, key: str) -> None:
+@fault("F11", "a slice goes on from one that was trained with other settings", "each is named, with both values")
+@pytest.mark.parametrize(("key", "before"), [("learning_rate", 0.001), ("seed", 0)])
+def test_slices_of_other_settings_are_refused(project: Path, key: str, before: float) -> None:
     (project / "train/20.safetensors").unlink()
     ended = JOBS["train on"].run(project, train={**TRAIN, key: 3})
-    ended.refused("train/10.safetensors", "train")
+    ended.refused("train/10.safetensors", f"(train.{key} {before} against 3")
     assert not (project / "train/20.safetensors").exists()
 
 
-@fault("F11", "a slice goes on from one that was trained on other data", "it is refused")
-def test_slices_of_other_data_are_refused(project: Path) -> None:
+@fault("F11", "a slice goes on from one that was trained on other data", "it is refused, with both checksums or cuts")
+@pytest.mark.parametrize(
+    ("key", "part", "other"), [("source_checksum", None, "0" * 64), ("cut", '"seed": 0', '"seed": 7')]
+)
+def test_slices_of_other_data_are_refused(project: Path, key: str, part: str | None, other: str) -> None:
     (project / "train/20.safetensors").unlink()
-    rewritten(project / TRAIN_SET, source_checksum="0" * 64)
-    JOBS["train on"].run(project).refused("train/10.safetensors", "data")
+    found = tensor_files.load(project / TRAIN_SET)[1][key]
+    rewritten(project / TRAIN_SET, **{key: found.replace(part or found, other)})
+    JOBS["train on"].run(project).refused("train/10.safetensors", key, part or found, other)
 
 
 @fault("F12", "the distance of weights that were trained anew since", "choose refuses weights that were not measured")
@@ -172,6 +176,13 @@ def test_a_reference_of_other_images_is_refused(project: Path, key: str, other: 
     before = contents(project)
     JOBS["fid"].run(project).refused(REFERENCE, key, other, found)
     assert contents(project) == before
+
+
+@fault("F14", "weights of another cut of the same source are measured", "they are refused, with both cuts")
+def test_weights_of_another_cut_are_refused(project: Path) -> None:
+    path = project / "weights/10.safetensors"
+    rewritten(path, cut=tensor_files.load(path)[1]["cut"].replace('"seed": 0', '"seed": 7'))
+    JOBS["fid"].run(project).refused(REFERENCE, "weights/10.safetensors", '"seed": 0', '"seed": 7')
 
 
 @fault(
@@ -227,6 +238,9 @@ def test_every_output_says_what_made_it(made: Path) -> None:
     for path in (TEST_SET, "train/20.safetensors", "weights/10.safetensors", "samples.safetensors", REFERENCE):
         metadata = tensor_files.load(made / path)[1]
         assert metadata["source_checksum"] == checksum and len(json.loads(metadata["classes"])) == 10, path
+    cut = tensor_files.load(made / TRAIN_SET)[1]["cut"]
+    for path in (TEST_SET, "train/20.safetensors", "weights/10.safetensors", REFERENCE):
+        assert tensor_files.load(made / path)[1]["cut"] == cut, path
     row = json.loads((made / "fid/10.json").read_text())
     assert row["source_checksum"] == checksum
     assert row["features_sha256"] == files.sha256(made / FEATURES)

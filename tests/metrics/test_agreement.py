@@ -3,7 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from diffdistill.classify.convnet import ConvNet
+from diffdistill.classify.training import Classifier
 from diffdistill.metrics import agreement
+from diffdistill.runtime.seeds import generator
 
 IMAGES = torch.arange(6, dtype=torch.uint8).reshape(6, 1, 1, 1) % 3
 
@@ -31,3 +34,14 @@ def test_agreement_and_counts() -> None:
     assert agreement.label_agreement(predicted, labels) == 0.5
     assert agreement.per_class(predicted != labels, labels, 3) == [0, 2, 0]
     assert agreement.label_agreement(predicted[:0], labels[:0]) == 0
+
+
+def test_features_are_judged_as_the_images_are() -> None:
+    shape = {"num_classes": 4, "img_size": 16, "width": 8, "depth": 2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        classifier = Classifier(ConvNet(**shape), ([0.5] * 3, [0.25] * 3), shape).eval()
+    images = torch.randint(256, (50, 3, 16, 16), generator=generator("judged"), dtype=torch.uint8)
+    predicted = agreement.judge(classifier, images)[0]
+    assert len(predicted.unique()) > 1
+    assert torch.equal(agreement.judge_features(classifier, classifier.features(images).detach()), predicted)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from diffdistill.data import images as image_files
 
@@ -23,6 +24,16 @@ KINDS = {
 }
 TABLES = ("models", "generators", "leaderboard", "accuracy")
 FIGURES = ("fid_curve", "loss_curve", "accuracy", "leaderboard")
+AUDIT: dict[str, Any] = {
+    "flagged": False, "reasons": [], "noticed": [], "images": {"generated": 4000}, "equal_to_a_train_image": 3,
+    "nearest": {"pixels": {"share_in_train": {"value": 0.515, "low": 0.49, "high": 0.54}}},
+    "three_times_nearer_to_one": {
+        kind: {"value": 0.001, "low": 0.0, "high": 0.002} for kind in ("generated", "held_out")
+    },
+    "membership": {
+        "all_times": {"auc": 0.52, "auc_low": 0.48, "auc_high": 0.56, "tpr": 0.011, "tpr_low": 0.0, "tpr_high": 0.03}
+    },
+}  # fmt: skip
 RUNS = "dataset,train_set,images,seed,accuracy,epochs,seconds\n"
 
 
@@ -40,6 +51,8 @@ class Project:
         figures = [f"{name}_{end}" for name in FIGURES + pictures for end in ("pdf", "png")]
         made = {"tables": tables, "figures": figures}
         if stage == "report":
+            inputs += [f"audit={self.folder / name / 'audit.json'}" for name in self.experiments]
+            inputs += [f"audit_{name}_png={self.folder / name / 'audit_pairs.png'}" for name in self.experiments]
             inputs += [f"{name}={self.file(name)}" for name in tables + figures if name.endswith(("_csv", "_png"))]
             outputs = [f"page={self.folder / 'report.html'}", f"summary={self.folder / 'summary.txt'}"]
         else:
@@ -90,6 +103,8 @@ def experiment(
         "solver": {"algorithm": "dpmsolver++", "order": 2, "steps": 20}, "machine": {"device": "cpu", "torch": "9.9.9"},
     }  # fmt: skip
     (folder / "samples.json").write_text(json.dumps(account))
+    (folder / "audit.json").write_text(json.dumps(AUDIT))
+    Image.new("L", (60, 30)).save(folder / "audit_pairs.png")
     for file, count in (("samples", 3), ("real", 2)):
         labels = torch.arange(len(classes)).repeat(count)
         metadata = {"classes": json.dumps(classes)}

@@ -39,15 +39,26 @@ def test_the_page_stands_alone_and_says_what_happened(make: Make) -> None:
     tags.feed(page)
     assert not tags.open
     images = [attributes for tag, attributes in tags.found if tag == "img"]
-    assert len(images) == 7  # three figures and two of images per experiment; no leaderboard
+    assert len(images) == 9  # three figures, two of images and one of pairs per experiment; no leaderboard
     assert all((image["src"] or "").startswith("data:image/png;base64,") and image["alt"] for image in images)
     ids = {attributes["id"] for _, attributes in tags.found if "id" in attributes}
     links = [attributes["href"] or "" for tag, attributes in tags.found if tag == "a"]
     assert links and all(link.startswith("#") and link[1:] in ids for link in links)
     assert not re.search(r"https?:|<script|<link|@import|url\(", page)
-    for part in ("0.4500 ± 0.0100", "50.0%", "4,000 images", "made in 10.0 s", "95.2%", "torch", "9.9.9", "train.seed"):
+    for part in (
+        "0.4500 ± 0.0100",
+        "50.0%",
+        "4,000 images",
+        "made in 10.0 s",
+        "95.2%",
+        "torch",
+        "9.9.9",
+        "train.seed",
+        "52% (49%",
+    ):
         assert part in page
     assert 'name="viewport"' in page and "@media print" in page
+    assert "<h3>Study</h3>" not in page  # neither has one
     assert "&lt;b&gt;&amp;" in page and "<b>&" not in page  # the settings' note
 
 

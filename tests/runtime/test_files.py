@@ -38,6 +38,22 @@ def test_tensors_come_back_as_safetensors_reads_them(tmp_path: Path) -> None:
     assert list(tensor_files.load(path, lambda name: name == "x.b")[0]) == ["x.b"]
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.int64, torch.int32, torch.uint8, torch.bool])
+def test_every_type_of_number_is_written_as_safetensors_reads_it(tmp_path: Path, dtype: torch.dtype) -> None:
+    odd, single = (torch.arange(3) % 2).to(dtype), torch.tensor(1).to(dtype)
+    tensor_files.save(tmp_path / "a.safetensors", {"odd": odd, "single": single, "wide": torch.ones(2)}, {"é": "ü"})
+    for loaded in (load_file(tmp_path / "a.safetensors"), tensor_files.load(tmp_path / "a.safetensors")[0]):
+        assert loaded["odd"].dtype == dtype and torch.equal(loaded["odd"], odd)
+        assert torch.equal(loaded["single"], single) and torch.equal(loaded["wide"], torch.ones(2))
+    assert tensor_files.load(tmp_path / "a.safetensors")[1] == {"é": "ü"}
+
+
+def test_a_file_of_tensors_is_as_open_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    tensor_files.save(tmp_path / "a.safetensors", {"x": torch.zeros(3)}, {})
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 @pytest.mark.parametrize("keep", [0, 4, 20, 100, -1])
 def test_a_cut_file_is_named(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "a.safetensors"

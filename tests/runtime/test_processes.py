@@ -74,17 +74,17 @@ def test_fewer_gpus_than_processes(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     if message is None:
-        device.require_gpus(2)
+        device.require_gpus(2, "train.devices")
         return
     with pytest.raises(UserError, match=message):
-        device.require_gpus(2)
+        device.require_gpus(2, "train.devices")
 
 
 def test_fewer_gpus_than_torch_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    device.require_gpus(3)
+    device.require_gpus(3, "train.devices")
     with pytest.raises(UserError, match=r"4 processes .* torch sees 3"):
-        device.require_gpus(4)
+        device.require_gpus(4, "train.devices")
 
 
 @pytest.mark.parametrize(

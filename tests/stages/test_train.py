@@ -19,6 +19,7 @@ from diffdistill import config
 from diffdistill.data import images as image_files
 from diffdistill.diffusion import training
 from diffdistill.diffusion.uvit import UViT
+from diffdistill.runtime import files
 from diffdistill.runtime import tensors as tensor_files
 from diffdistill.stages import train
 
@@ -288,21 +289,24 @@ def test_start_weights_belong_to_the_run(
         third.unlink()
         stopped_at(1, patch)
         train.main(first)
+    before = files.sha256(start)
     weights(start, 2)
     assert train.main(first) == 0
-    assert "other settings (start)" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"other settings (start sha256:{before} against sha256:{files.sha256(start)})" in said
     sixth.unlink()
     without = arguments(data, sixth, until=6, learning_rate=1e-9, before=third)
     without[3] = without[3].replace('"every": 6', '"every": 3')
     assert train.main(without) == 2
-    assert "other settings (start)" in capsys.readouterr().err
+    assert f"other settings (start sha256:{files.sha256(start)} against None)" in capsys.readouterr().err
 
 
 def test_start_weights_of_another_checksum(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     start = weights(data.parent / "start.pth", 1)
     block = {"path": str(start), "checksum": "sha256:" + "0" * 64}
     assert train.main(arguments(data, data.parent / "wrong/3.safetensors", until=3, start=block)) == 2
-    assert "start.pth: expected sha256:000" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "start.pth: expected sha256:000" in said and "mend train.start.checksum" in said
 
 
 def test_where_start_weights_lie() -> None:

@@ -101,7 +101,7 @@ def test_progress_of_other_settings_is_not_mixed_in(tmp_path: Path) -> None:
     process.kill()
     process.wait()
     run = subprocess.run(command(folder, seed=1), capture_output=True, text=True)
-    assert run.returncode == 0 and "other settings (train)" in run.stderr
+    assert run.returncode == 0 and "other settings (train.seed 0 against 1)" in run.stderr
     clean = project(tmp_path / "clean")
     subprocess.run(command(clean, seed=1), check=True, capture_output=True)
     one, other = result(folder), result(clean)

@@ -104,6 +104,56 @@ def features_of(wildcards):
     return own if settings.features == "classifier" else settings.inception_weights
 
 
+def where_classes_are_measured(find):
+    """An input function: what `find` finds where the experiment measures its classes, nothing where it does not."""
+    return lambda wildcards: find(wildcards) if experiment(wildcards).fid.measures_classes else []
+
+
+def classifier_of(wildcards):
+    """The classifier trained on the real train split, by which classes are measured; nothing where they are not."""
+    path = f"results/{wildcards.dataset}/fid/features.safetensors"
+    return path if experiment(wildcards).fid.measures_classes else []
+
+
+def study_runs(wildcards):
+    """What the study of an experiment trains, by name."""
+    try:
+        return experiment(wildcards).study_runs()
+    except UserError as error:
+        raise WorkflowError(f"datasets.{wildcards.dataset}.{error}")
+
+
+def study_run(wildcards):
+    """What one training of a study varies."""
+    try:
+        return experiment(wildcards).study_run(wildcards.run)
+    except UserError as error:
+        raise WorkflowError(f"datasets.{wildcards.dataset}.study: {error}")
+
+
+def studied_set(wildcards):
+    """The images that a run is trained on."""
+    run = study_run(wildcards)
+    if run.train_set != "distilled":
+        return split("train")(wildcards)
+    folder = f"results/{wildcards.dataset}"
+    return f"{folder}/rounds/{run.round}/distilled.safetensors" if run.round else f"{folder}/distilled.safetensors"
+
+
+def studied_beside(wildcards):
+    """What else a run reads, by name."""
+    run, folder = study_run(wildcards), f"results/{wildcards.dataset}"
+    as_many = run.train_set == "real-random" and run.images_per_class is None
+    files = {}
+    if as_many or (run.equal_steps and run.train_set == "real"):
+        files["distilled"] = f"{folder}/distilled.safetensors"
+    if run.on_all:
+        files["real"] = f"{folder}/study/{run.on_all}/{wildcards.seed}.json"
+    if run.labels == "soft":
+        files["classifier"] = f"{folder}/fid/features.safetensors"
+    return files
+
+
 def named(name, paths):
     """name=path for each path, as a stage reads them."""
     return [f"{name}={path}" for path in paths]

@@ -27,6 +27,8 @@ rule fid_reference:
     input:
         train=split("train"),
         features=features_of,
+        classifier=classifier_of,
+        validation=where_classes_are_measured(split("validation")),
     output:
         reference="results/{dataset}/fid/reference.safetensors",
     log:
@@ -41,15 +43,17 @@ rule fid_reference:
         runtime=60,
     params:
         config=lambda wildcards: experiments.as_json(features=experiment(wildcards).fid.features),
+        inputs=lambda wildcards, input: all_named(input),
     shell:
         "exec python -m diffdistill.stages.fid_reference --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in train={input.train:q} features={input.features:q} --out reference={output.reference:q}"
+        " --in {params.inputs:q} --out reference={output.reference:q}"
 
 
 rule fid:
     input:
         weights="results/{dataset}/weights/{step}.safetensors",
         features=features_of,
+        classifier=classifier_of,
         reference="results/{dataset}/fid/reference.safetensors",
     output:
         fid="results/{dataset}/fid/{step}.json",
@@ -61,24 +65,61 @@ rule fid:
         "../../envs/environment.yaml"
     threads: lambda wildcards: experiment(wildcards).threads
     resources:
-        mem_mb=16000,
+        mem_mb=lambda wildcards: 8000 + 8000 * experiment(wildcards).fid_devices,
         runtime=120,
+        gpu=lambda wildcards: experiment(wildcards).fid_devices,
+    params:
+        # a change of these measures anew, another number of devices does not, as in train
+        deciding=lambda wildcards: experiments.as_json(experiment(wildcards).fid.measurement),
+        config=lambda wildcards, threads: experiments.as_json(
+            experiment(wildcards).fid.measurement,
+            devices=experiment(wildcards).fid_devices,
+        ),
+        launcher=lambda wildcards, threads: (
+            f"-m diffdistill.runtime.processes {experiment(wildcards).fid_devices}"
+            if experiment(wildcards).fid_devices > 1
+            else "-m"
+        ),
+        inputs=lambda wildcards, input: all_named(input),
+    shell:
+        "exec python {params.launcher} diffdistill.stages.fid --config {params.config:q} --threads {threads} --log {log:q}"
+        " --in {params.inputs:q} --out fid={output.fid:q}"
+
+
+rule pilot:
+    input:
+        weights="results/{dataset}/weights/{step}.safetensors",
+        validation=split("validation"),
+    output:
+        pilot="results/{dataset}/pilot/{step}.json",
+    log:
+        "logs/{dataset}/pilot/{step}.log",
+    benchmark:
+        "logs/{dataset}/pilot/{step}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: lambda wildcards: experiment(wildcards).threads
+    resources:
+        mem_mb=16000,
+        runtime=240,
     params:
         config=lambda wildcards: experiments.as_json(
-            solver=experiment(wildcards).fid.solver,
-            images=experiment(wildcards).fid.images,
-            batch_size=experiment(wildcards).fid.batch_size,
-            seed=experiment(wildcards).fid.seed,
+            solver=experiment(wildcards).sample.solver,
+            images=experiment(wildcards).choose.images,
+            batch_size=experiment(wildcards).choose.batch_size,
+            seed=experiment(wildcards).choose.seed,
+            protocol=experiment(wildcards).pilot_protocol,
+            seeds=experiment(wildcards).choose.seeds,
         ),
     shell:
-        "exec python -m diffdistill.stages.fid --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in weights={input.weights:q} features={input.features:q} reference={input.reference:q}"
-        " --out fid={output.fid:q}"
+        "exec python -m diffdistill.stages.pilot --config {params.config:q} --threads {threads} --log {log:q}"
+        " --in weights={input.weights:q} validation={input.validation:q} --out pilot={output.pilot:q}"
 
 
 rule choose:
     input:
         fid=at_steps("results/{dataset}/fid/{step}.json", "fid_steps"),
+        pilot=at_steps("results/{dataset}/pilot/{step}.json", "pilot_steps"),
         weights=at_steps("results/{dataset}/weights/{step}.safetensors", "fid_steps"),
     output:
         table="results/{dataset}/fid.csv",
@@ -95,7 +136,9 @@ rule choose:
         mem_mb=2000,
         runtime=10,
     params:
-        inputs=lambda wildcards, input: named("fid", input.fid) + named("weights", input.weights),
+        config=lambda wildcards: experiments.as_json(by=experiment(wildcards).choose.by),
+        inputs=lambda wildcards, input: all_named(input),
     shell:
-        "exec python -m diffdistill.stages.choose --threads {threads} --log {log:q} --in {params.inputs:q}"
+        "exec python -m diffdistill.stages.choose --config {params.config:q} --threads {threads} --log {log:q}"
+        " --in {params.inputs:q}"
         " --out table={output.table:q} chosen={output.chosen:q} weights={output.weights:q}"

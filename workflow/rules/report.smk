@@ -7,6 +7,14 @@ RESULTS = {
     "budget": expand("results/{dataset}/samples.json", dataset=TARGETS),
     "loss": expand("results/{dataset}/loss.csv", dataset=TARGETS),
 }
+STUDIED = [name for name in TARGETS if CONFIG.experiment(name).study is not None]
+# what the page shows of them: study_digits -> its file
+STUDIES = {
+    **{f"{table}_{name}": f"results/tables/{table}_{name}.csv" for table in ("study", "findings") for name in STUDIED},
+    **{f"study_{name}_png": f"results/figures/study_{name}.png" for name in STUDIED},
+}
+# what the page alone shows of each: audit_digits_png -> its file
+AUDITS = {f"audit_{name}_png": f"results/{name}/audit_pairs.png" for name in TARGETS}
 REAL = [f"data/{CONFIG.experiment(name).dataset or name}/train.safetensors" for name in TARGETS]
 
 
@@ -63,9 +71,45 @@ rule figures:
         " --in {params.inputs:q} --out {params.outputs:q}"
 
 
+rule study_report:
+    input:
+        study="results/{dataset}/study.csv",
+    output:
+        **{
+            f"{table}_{ending}": f"results/tables/{table}_{{dataset}}.{ending}"
+            for table in ("study", "findings")
+            for ending in ("csv", "md", "tex")
+        },
+        figure_pdf="results/figures/study_{dataset}.pdf",
+        figure_png=report(
+            "results/figures/study_{dataset}.png",
+            caption="../report/study.rst",
+            category="Figures",
+            labels={"figure": "study", "experiment": "{dataset}"},
+        ),
+    log:
+        "logs/{dataset}/study_report.log",
+    benchmark:
+        "logs/{dataset}/study_report.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        outputs=lambda wildcards, output: all_named(output),
+    shell:
+        "exec python -m diffdistill.stages.study_report --threads {threads} --log {log:q}"
+        " --in study={input.study:q} --out {params.outputs:q}"
+
+
 rule report:
     input:
         **RESULTS,
+        **STUDIES,
+        **AUDITS,
+        audit=expand("results/{dataset}/audit.json", dataset=TARGETS),
         **{name: table_file(name) for name in TABLES if name.endswith("_csv")},
         **{name: figure_file(name) for name in FIGURES if name.endswith("_png")},
         real=REAL,

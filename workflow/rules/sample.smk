@@ -1,6 +1,44 @@
-rule sample:
+def drawn_with(wildcards):
+    """The weights that draw: the chosen or the tuned ones, and for autoguidance those of an earlier iteration."""
+    block = experiment(wildcards).sample
+    name = "tuned" if block.solver.algorithm == "consistency" else "chosen"
+    files = {"weights": f"results/{wildcards.dataset}/{name}.safetensors"}
+    if block.guidance is not None and block.guidance.from_step is not None:
+        files["guide"] = f"results/{wildcards.dataset}/weights/{block.guidance.from_step}.safetensors"
+    return files
+
+
+rule tune:
     input:
         weights="results/{dataset}/chosen.safetensors",
+        train=split("train"),
+        subclasses=divided_classes,
+    output:
+        weights="results/{dataset}/tuned.safetensors",
+    log:
+        "logs/{dataset}/tune.log",
+    benchmark:
+        "logs/{dataset}/tune.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: lambda wildcards: experiment(wildcards).threads
+    resources:
+        mem_mb=16000,
+        runtime=720,
+    params:
+        config=lambda wildcards: experiments.as_json(
+            tune=experiment(wildcards).tune,
+            flip=experiment(wildcards).train.flip,
+        ),
+        inputs=lambda wildcards, input: all_named(input),
+    shell:
+        "exec python -m diffdistill.stages.tune --config {params.config:q} --threads {threads} --log {log:q}"
+        " --in {params.inputs:q} --out weights={output.weights:q}"
+
+
+rule sample:
+    input:
+        unpack(drawn_with),
     output:
         samples="results/{dataset}/samples.safetensors",
         account="results/{dataset}/samples.json",
@@ -16,9 +54,10 @@ rule sample:
         runtime=60,
     params:
         config=lambda wildcards: experiments.as_json(experiment(wildcards).sample),
+        inputs=lambda wildcards, input: all_named(input),
     shell:
         "exec python -m diffdistill.stages.sample --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in weights={input.weights:q}"
+        " --in {params.inputs:q}"
         " --out samples={output.samples:q} account={output.account:q}"
 
 

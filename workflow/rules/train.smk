@@ -1,7 +1,40 @@
+def divided_classes(wildcards):
+    """The parts of the classes, where training tells them apart."""
+    divided = experiment(wildcards).train.subclasses > 1
+    return f"results/{wildcards.dataset}/subclasses.safetensors" if divided else []
+
+
+rule subclasses:
+    input:
+        train=split("train"),
+        features="results/{dataset}/fid/features.safetensors",
+    output:
+        subclasses="results/{dataset}/subclasses.safetensors",
+    log:
+        "logs/{dataset}/subclasses.log",
+    benchmark:
+        "logs/{dataset}/subclasses.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: lambda wildcards: experiment(wildcards).threads
+    resources:
+        mem_mb=16000,
+        runtime=60,
+    params:
+        config=lambda wildcards: experiments.as_json(
+            subclasses=experiment(wildcards).train.subclasses,
+            seed=experiment(wildcards).train.seed,
+        ),
+    shell:
+        "exec python -m diffdistill.stages.subclasses --config {params.config:q} --threads {threads} --log {log:q}"
+        " --in train={input.train:q} features={input.features:q} --out subclasses={output.subclasses:q}"
+
+
 rule train:
     input:
         train=split("train"),
         before=slice_before,
+        subclasses=divided_classes,
         start=lambda wildcards: (
             [] if slice_before(wildcards) else experiment(wildcards).train.start_file(wildcards.dataset) or []
         ),

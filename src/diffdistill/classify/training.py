@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from diffdistill.classify import students
 from diffdistill.classify.augment import augment
 from diffdistill.classify.convnet import ConvNet
 from diffdistill.data.batches import batch_indices
@@ -45,12 +46,13 @@ class Protocol:
 
 
 class Classifier(nn.Module):
-    """A ConvNet with its normalisation inside: takes uint8 images (B, C, H, W), grey ones widened to three channels."""
+    """A network with its normalisation inside: takes uint8 images (B, C, H, W), grey ones widened to three channels."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: ConvNet, statistics: Statistics, shape: dict[str, int]) -> None:
+    def __init__(self, network: nn.Module, statistics: Statistics, shape: dict[str, int]) -> None:
+        """shape: what a ConvNet is built from, for its file; without a use to the other students."""
         super().__init__()
         self.network, self.shape = network, shape
         for name, values in zip(("mean", "std"), statistics, strict=True):
@@ -62,8 +64,8 @@ class Classifier(nn.Module):
         return x.expand(-1, 3, -1, -1)
 
     def features(self, images: Tensor) -> Tensor:
-        """uint8 (B, C, H, W) -> the penultimate layer (B, F)."""
-        return self.network.embed(self.normalise(images))
+        """uint8 (B, C, H, W) -> the penultimate layer (B, F) of a ConvNet."""
+        return self.network.embed(self.normalise(images))  # type: ignore[operator, no-any-return]
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 (B, C, H, W) -> logits (B, K)."""
@@ -154,10 +156,12 @@ def fit(
     seed: int,
     device: torch.device,
     progress: str,
+    student: str = "convnet",
     compile: bool | None = None,
 ) -> Classifier:
-    """Train on images uint8 (N, C, H, W) with labels int64 (N,); the last step's network, in evaluation mode.
+    """Train on images uint8 (N, C, H, W); the last step's network, in evaluation mode.
 
+    labels: int64 (N,), or the probability of each class, float32 (N, K). student: the network, see `students`.
     compile: whether torch.compile makes the network's steps faster; None: where the training is long enough to pay for
     it, which the protocol and the number of images decide, never a clock: a seed gives one classifier.
 
@@ -167,12 +171,14 @@ def fit(
     """
     shape = {"num_classes": num_classes, "img_size": images.shape[-1], "width": protocol.width, "depth": protocol.depth}
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed("convnet", seed))
-        classifier = Classifier(ConvNet(**shape), statistics, shape)
+        torch.manual_seed(derive_seed(student, seed))
+        network = ConvNet(**shape) if student == "convnet" else students.build(student, num_classes, shape["img_size"])
+        classifier = Classifier(network, statistics, shape)
     classifier = classifier.to(device)
     images, labels = images.to(device), labels.to(device)
     if compile is None:
         compile = operations(protocol, len(images), images.shape[-1]) >= COMPILE_PAYS.get(device.type, math.inf)
+        compile = compile and student == "convnet"  # whose operations these are
     network, whole_batch = classifier.network, classifier.network.__call__
     if compile:
         whole_batch = with_fallback(torch.compile(network, dynamic=False), network)
@@ -187,6 +193,8 @@ def fit(
         if protocol.schedule == "step" and step == drop_step(protocol, count):
             sgd = optimiser()  # the challenge starts a new one here: momentum is lost
         chosen = chosen_at(step, protocol, count, seed).to(device)
+        if student != "convnet" and len(chosen) == 1:
+            chosen = chosen.repeat(2)  # batch norm has no variance of a single image: it stands twice, augmented apart
         x = classifier.normalise(images[chosen])
         x = augment(x, protocol.augment, generator("augment", seed, step), mode=protocol.augment_mode)
         logits = whole_batch(x) if len(x) == protocol.batch_size else network(x)  # one size is compiled

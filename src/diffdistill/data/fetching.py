@@ -68,14 +68,15 @@ def fetch(
     raise UserError(f"{destination} was not made: {'; '.join(failures)}; {remedy}")
 
 
-def require(path: Path, checksum: str) -> None:
-    """Raises UserError naming both checksums if the file's is another; checksum: "md5:..." or "sha256:..."."""
+def require(path: Path, checksum: str, setting: str = "source.checksum") -> None:
+    """Raises UserError naming both checksums if the file's is another; checksum: "md5:..." or "sha256:...".
+
+    setting: where the config says it.
+    """
     kind, expected = _parsed(checksum)
     found = _digest(path, kind)
     if found != expected:
-        raise UserError(
-            f"{path}: expected {kind}:{expected}, found {kind}:{found}; get it again or mend source.checksum"
-        )
+        raise UserError(f"{path}: expected {kind}:{expected}, found {kind}:{found}; get it again or mend {setting}")
 
 
 class _NotFetchedError(Exception):

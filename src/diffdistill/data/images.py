@@ -1,7 +1,7 @@
 """The one format of images inside the workflow: uint8 (N, C, H, W) with int64 labels and class names."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from diffdistill.runtime import tensors as tensor_files
 
 HEADER_ROOM = 65536
 """Bytes that a streamed file keeps for its header beyond the metadata known at the start."""
+ORIGIN = ("source_checksum", "cut")
+"""What the metadata of every file made of a data set says of it: its archive, and how its splits were cut."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,21 @@ def require_same_classes(path_a: Path, set_a: ImageSet, path_b: Path, set_b: Ima
         )
 
 
+def differing(keys: Iterable[str], a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """`key value against value` for each of the keys that both have with other values."""
+    return [f"{key} {_apart(str(a[key]), str(b[key]))}" for key in keys if key in a and key in b and a[key] != b[key]]
+
+
+def _apart(a: str, b: str, room: int = 80) -> str:
+    """Both values, of long ones the part from shortly before their first difference."""
+    alike = next((place for place, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), 0)
+    first = max(0, alike - 10) if max(len(a), len(b)) > room else 0
+    shown = [
+        f"{'…' if first else ''}{text[first : first + room]}{'…' if text[first + room :] else ''}" for text in (a, b)
+    ]
+    return " against ".join(shown)
+
+
 def require_same_origin(
     path_a: Path, metadata_a: Mapping[str, str], path_b: Path, metadata_b: Mapping[str, str]
 ) -> None:
@@ -125,10 +142,8 @@ def require_same_origin(
 
     Only what both files say of themselves is compared.
     """
-    for key in ("source_checksum", "cut"):
-        a, b = metadata_a.get(key), metadata_b.get(key)
-        if a is not None and b is not None and a != b:
-            raise UserError(f"{path_a} and {path_b} do not belong together: {key} {a} against {b}; make both again")
+    for difference in differing(ORIGIN, metadata_a, metadata_b):
+        raise UserError(f"{path_a} and {path_b} do not belong together: {difference}; make both again")
 
 
 def require_same_shape(path_a: Path, set_a: ImageSet, path_b: Path, set_b: ImageSet) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from diffdistill.data import images as image_files
-from diffdistill.diffusion import solvers
+from diffdistill.diffusion import solvers, subclasses
 from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.diffusion.weights import Shape
@@ -43,21 +43,56 @@ def draw(
     """
     labels = labels_of(first, count, shape.num_classes)
     noise = image_noise(seed, first, count, (shape.in_chans, shape.img_size, shape.img_size)).to(device)
-    y, schedule = labels.to(device), VPSchedule()
+    y, schedule = subclasses.drawn(labels, getattr(shape, "subclasses", ()), seed=seed, first=first).to(device), VPSchedule()
 
     def predict(x: Tensor, t: Tensor) -> Tensor:
         return network(x, t, y)
 
-    if solver["algorithm"] == "ancestral":
+    def fresh(step: int) -> Tensor:
+        # a stream of its own per image and step: what draws noise again is as repeatable as an ODE
+        return image_noise(seed, first, count, tuple(noise.shape[1:]), purpose=step).to(device)
 
-        def fresh(step: int) -> Tensor:
-            # a stream of its own per image and step: an ancestral sample is as repeatable as an ODE's
-            return image_noise(seed, first, count, tuple(noise.shape[1:]), purpose=step).to(device)
-
+    if solver["algorithm"] == "consistency":
+        x = solvers.consistency(predict, noise, schedule, steps=solver["steps"], fresh=fresh)
+    elif solver["algorithm"] == "ancestral":
         x = solvers.ancestral(predict, noise, schedule, steps=solver["steps"], t_end=solver["t_end"], fresh=fresh)
     else:
         x = solvers.solve(predict, noise, schedule, **solver)
     return image_files.to_bytes(x.float().cpu()), labels
+
+
+class Counting:
+    """A network that knows how often it was called."""
+
+    def __init__(self, network: Network) -> None:
+        self.network, self.calls = network, 0
+
+    def __call__(self, x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        self.calls += 1
+        return self.network(x, t, y)
+
+
+def unlabelled(network: Network, shape: Shape) -> Network:
+    """The network without the label; shape: one that has a null label."""
+    return lambda x, t, y: network(x, t, torch.full_like(y, shape.labels - 1))
+
+
+def guided(network: Network, weaker: Network, *, weight: float, interval: tuple[float, float]) -> Network:
+    """weaker + weight (network - weaker) at times within the interval, both ends included; elsewhere the network.
+
+    With itself `unlabelled` as the weaker: classifier-free guidance, Ho and Salimans 2022 (arXiv 2207.12598), equation
+    6 with their 1 + w as weight; with an earlier self: autoguidance, Karras et al. 2024 (arXiv 2406.02507), equation 5.
+    The interval: Kynkäänniemi et al. 2024 (arXiv 2404.07724). All times of a batch must be one.
+    """
+
+    def predict(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        own = network(x, t, y)
+        if not interval[0] <= float(t[0]) <= interval[1]:
+            return own
+        other = weaker(x, t, y)
+        return other + weight * (own - other)
+
+    return predict
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,18 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from diffdistill.data.batches import batch_indices
-from diffdistill.data.images import from_bytes
-from diffdistill.diffusion import ema
-from diffdistill.diffusion.loss import noise_prediction_loss
+from diffdistill.data.images import ORIGIN, differing, from_bytes
+from diffdistill.diffusion import augmentation, ema
+from diffdistill.diffusion.loss import logit_normal_times, min_snr_weight, noise_prediction_loss
 from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
@@ -49,6 +49,35 @@ class Recipe:
     seed: int
     log_every: int
     snapshot_every: int
+    loss_weight: str = "none"
+    times: str = "uniform"
+    times_mean: float = 0.0
+    times_std: float = 1.0
+    label_dropout: float = 0.0
+    augment: str = ""
+    augment_probability: float = 0.15
+
+    @property
+    def families(self) -> list[str]:
+        """Of the augmentation."""
+        return [family for family in self.augment.split("_") if family]
+
+
+Objective = Callable[[Callable[..., Tensor], Tensor, Tensor, Tensor, Tensor, int], Tensor]
+"""(network, x0 (B, C, H, W), t (B,) in [0, 1], noise like x0, y (B,), iteration) -> losses (B,)"""
+
+
+def denoising(recipe: Recipe) -> Objective:
+    """The squared error of the predicted noise, weighted as the recipe says."""
+    schedule = VPSchedule()
+
+    def losses(
+        network: Callable[..., Tensor], x0: Tensor, t: Tensor, noise: Tensor, y: Tensor, iteration: int
+    ) -> Tensor:
+        error = noise_prediction_loss(network, schedule, x0, t, noise, y)
+        return error * min_snr_weight(schedule, t) if recipe.loss_weight == "min_snr" else error
+
+    return losses
 
 
 @dataclass(frozen=True)
@@ -214,25 +243,33 @@ class _Gradients:
 class _Draws:
     """What an iteration draws, for this process's rows of the batch."""
 
+    iteration: int
     indices: Tensor
     noise: Tensor
     t: Tensor
     mirrored: Tensor | None
+    unlabelled: Tensor | None
+    augment: Tensor | None
 
     @classmethod
     def of(cls, iteration: int, images: int, shape: Sequence[int], recipe: Recipe, rows: slice) -> "_Draws":
         """Drawn on the CPU for the whole batch, whoever takes which rows: so processes and pieces change no number."""
-        draws = generator("train", recipe.seed, iteration)
-        return cls(
-            batch_indices(images, recipe.batch_size, iteration, recipe.seed)[rows],
-            torch.randn((recipe.batch_size, *shape), generator=draws)[rows],
-            torch.rand(recipe.batch_size, generator=draws)[rows],
-            (torch.rand(recipe.batch_size, generator=draws) < 0.5)[rows] if recipe.flip else None,
-        )
+        draws, size = generator("train", recipe.seed, iteration), recipe.batch_size
+        indices = batch_indices(images, size, iteration, recipe.seed)
+        noise, t = torch.randn((size, *shape), generator=draws), torch.rand(size, generator=draws)
+        if recipe.times == "logit_normal":
+            t = logit_normal_times(t, recipe.times_mean, recipe.times_std)
+        # what is off draws nothing, so that a switch changes no other number
+        mirrored = torch.rand(size, generator=draws) < 0.5 if recipe.flip else None
+        draws = generator("switches", recipe.seed, iteration)
+        unlabelled = torch.rand(size, generator=draws) < recipe.label_dropout if recipe.label_dropout else None
+        columns = augmentation.draws(recipe.families)
+        augment = torch.rand((size, columns), generator=draws) if columns else None
+        return cls(iteration, indices, noise, t, mirrored, unlabelled, augment).each(lambda drawn: drawn[rows])
 
-    def to(self, device: torch.device) -> "_Draws":
-        mirrored = None if self.mirrored is None else self.mirrored.to(device)
-        return _Draws(self.indices.to(device), self.noise.to(device), self.t.to(device), mirrored)
+    def each(self, change: Callable[[Tensor], Tensor]) -> "_Draws":
+        changed = {name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **cast(Any, changed))
 
 
 def train(
@@ -242,37 +279,47 @@ def train(
     recipe: Recipe,
     *,
     until: int,
+    objective: Objective | None = None,
     execution: Execution = Execution(),
     stop_signal: Callable[[], int] = lambda: 0,
     after_iteration: Callable[[State], None] = lambda state: None,
 ) -> int:
     """Train from state.iteration to `until`, in place; the state must be the same in all processes.
 
-    images: (N, C, H, W) uint8, or float32 in [-1, 1]; labels: (N,) int64, both on the network's device.
+    images: (N, C, H, W) uint8, or float32 in [-1, 1]; labels: (N,) int64 of the network, both on its device.
+    objective: what is minimised; None: `denoising`. With label_dropout the network's last label is that of no class.
     stop_signal: asked every iteration; as soon as any process's is not 0, all of them stop after the same iteration.
     Returns that signal, or 0 where `until` is reached all the same.
     Raises UserError in all processes on a non-finite loss or gradient, before weights or average are touched.
     """
     processes, device, network = execution.processes, images.device, state.network
     rows, pieces = processes.share(recipe.batch_size), execution.pieces(recipe.batch_size)
-    gradients, schedule = _Gradients(network, processes), VPSchedule()
+    gradients, losses_of = _Gradients(network, processes), objective or denoising(recipe)
+    null_label = network.label_emb.num_embeddings - 1 if network.label_emb is not None else 0
     network.train()
 
     def draw(iteration: int) -> _Draws:
         return _Draws.of(iteration, len(images), images.shape[1:], recipe, rows)
 
-    def backward(predict: nn.Module, drawn: _Draws) -> Tensor:
+    def backward(network: nn.Module, drawn: _Draws) -> Tensor:
         """This process's part of the batch's mean loss; its gradient is added up."""
         gradients.clear()
-        drawn, loss = drawn.to(device), torch.zeros((), device=device)  # at once: a copy waits for work before it
+        drawn = drawn.each(lambda one: one.to(device))  # at once: a copy waits for the work before it
+        loss = torch.zeros((), device=device)
         for piece in pieces:
             indices = drawn.indices[piece]
             x0, y = images[indices], labels[indices]  # (B, C, H, W), (B,)
             x0 = from_bytes(x0) if x0.dtype == torch.uint8 else x0
             if drawn.mirrored is not None:
                 x0 = torch.where(drawn.mirrored[piece, None, None, None], x0.flip(3), x0)
+            if drawn.unlabelled is not None:
+                y = torch.where(drawn.unlabelled[piece], null_label, y)
+            predict: Callable[..., Tensor] = network
+            if drawn.augment is not None:
+                x0, done = augmentation.of_images(x0, recipe.families, drawn.augment[piece], recipe.augment_probability)
+                predict = functools.partial(network, augmentation=done)
             with torch.autocast(device.type, execution.precision, enabled=execution.precision != torch.float32):
-                losses = noise_prediction_loss(predict, schedule, x0, drawn.t[piece], drawn.noise[piece], y)
+                losses = losses_of(predict, x0, drawn.t[piece], drawn.noise[piece], y, drawn.iteration)
             part = losses.sum() / recipe.batch_size
             part.backward()  # type: ignore[no-untyped-call]
             loss += part.detach()
@@ -331,12 +378,23 @@ def initialise(build: Callable[[], UViT], seed: int) -> UViT:
 
 def metadata_of(config: str, data: Mapping[str, str]) -> dict[str, str]:
     """What a training state says of its origin: the resolved config, and the data it saw."""
-    return {"config": config, **{key: data[key] for key in ("classes", "source_checksum") if key in data}}
+    return {"config": config, **{key: data[key] for key in ("classes", *ORIGIN) if key in data}}
 
 
 def same_origin(found: Mapping[str, str], expected: Mapping[str, str]) -> list[str]:
-    """The config keys, or 'data', in which two training states differ; empty where they belong together."""
-    ours, theirs = json.loads(expected["config"]), json.loads(found.get("config", "{}"))
-    differing = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
-    data = [key for key in ("classes", "source_checksum") if found.get(key) != expected.get(key)]
-    return differing + (["data"] if data else [])
+    """`key value against value`, the found one first, wherever two training states differ; empty if they fit.
+
+    A setting that one of them lacks is a difference; of the data, only what both say of it is compared.
+    """
+    theirs, ours = _settings(found), _settings(expected)
+    keys = sorted({*theirs, *ours})
+    settings = differing(keys, dict.fromkeys(keys) | theirs, dict.fromkeys(keys) | ours)
+    return settings + differing(("classes", *ORIGIN), found, expected)
+
+
+def _settings(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The config's values by dotted key, such as train.seed."""
+    settings: dict[str, Any] = {}
+    for key, value in json.loads(metadata.get("config", "{}")).items():
+        settings |= {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, dict) else {key: value}
+    return settings

@@ -88,6 +88,7 @@ class UViT(nn.Module):
         qkv_bias: bool = False,
         num_classes: int | None = None,
         mlp_time_embed: bool = False,
+        augment_dim: int = 0,
     ) -> None:
         super().__init__()
         if img_size % patch_size:
@@ -104,6 +105,7 @@ class UViT(nn.Module):
             else nn.Identity()
         )
         self.label_emb = nn.Embedding(num_classes, embed_dim) if num_classes else None
+        self.augment_embed = nn.Linear(augment_dim, embed_dim, bias=False) if augment_dim else None
         self.extras = 2 if num_classes else 1
         self.side = img_size // patch_size
         self.pos_embed = nn.Parameter(torch.zeros(1, self.extras + self.side**2, embed_dim))
@@ -120,9 +122,10 @@ class UViT(nn.Module):
         nn.init.normal_(self.pos_embed, std=0.02)
         self.apply(_initialise)
 
-    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, augmentation: Tensor | None = None) -> Tensor:
         """x: (B, C, H, W) in [-1, 1]; t: (B,) in [0, 1]; y: (B,) int64, if classes are known -> noise like x.
 
+        augmentation: (B, augment_dim), how the images were changed; None: not at all, which is the same as zeros.
         Raises ValueError if shapes do not fit, or if labels are missing or superfluous.
         """
         if (y is None) != (self.label_emb is None):
@@ -136,7 +139,10 @@ class UViT(nn.Module):
                 raise ValueError(f"{name} must be ({B},) for {B} images, found {tuple(given.shape)}")
         patches = self.patch_embed(x)  # (B, L, D)
         embedding = timestep_embedding(t * TIME_FACTOR, self.embed_dim).to(patches.dtype)
-        tokens = [self.time_embed(embedding)[:, None], patches]
+        time = self.time_embed(embedding)  # (B, D)
+        if self.augment_embed is not None and augmentation is not None:
+            time = time + self.augment_embed(augmentation.to(time.dtype))
+        tokens = [time[:, None], patches]
         if self.label_emb is not None:
             tokens.insert(0, self.label_emb(y)[:, None])
         h = torch.cat(tokens, dim=1) + self.pos_embed  # (B, extras + L, D)

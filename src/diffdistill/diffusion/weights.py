@@ -1,7 +1,7 @@
 """Files of network weights: tensors under the published names, the network's shape in the metadata."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shape:
-    """The arguments of a U-ViT: all that is needed to build it again."""
+    """All that is needed to build a U-ViT again, and to know what its labels mean.
+
+    A label of the network is part x num_classes + class; of an undivided class, and of its first part, it is the class.
+    """
 
     img_size: int
     in_chans: int
@@ -27,12 +30,24 @@ class Shape:
     depth: int
     num_heads: int
     mlp_ratio: float
+    subclasses: Sequence[Sequence[int]] = ()
+    """How many train images each part of each class has, (num_classes, parts); empty: classes are not divided."""
+    null_label: bool = False
+    """One more label, the last, for images without one."""
+    augment_dim: int = 0
+    """Numbers that say how a train image was changed."""
+
+    @property
+    def labels(self) -> int:
+        """How many labels the network knows."""
+        return self.num_classes * (len(self.subclasses[0]) if self.subclasses else 1) + self.null_label
 
     def build(self) -> "UViT":
         # imported here: timm's layers take a second, which those who only move weights need not wait for
         from diffdistill.diffusion.uvit import UViT
 
-        return UViT(**asdict(self))
+        arguments = asdict(self) | {"num_classes": self.labels}
+        return UViT(**{name: value for name, value in arguments.items() if name not in ("subclasses", "null_label")})
 
 
 def save(path: Path, tensors: Mapping[str, torch.Tensor], shape: Shape, metadata: Mapping[str, str]) -> None:

@@ -14,6 +14,9 @@ from diffdistill.classify.training import Classifier
 from diffdistill.errors import UserError
 from diffdistill.metrics.frechet import Array
 
+Embedding = Callable[[Tensor], Tensor]
+"""Images uint8 (B, C, H, W) -> features float32 (B, F), both on one device."""
+
 
 def of_images(kind: str, network_file: Path, images: Tensor, device: torch.device, batch_size: int = 50) -> Array:
     """Features (N, F) float64 of images uint8 (N, C, H, W): every image counted, whatever the batch size.
@@ -21,10 +24,15 @@ def of_images(kind: str, network_file: Path, images: Tensor, device: torch.devic
     kind: `classifier`, the penultimate layer of the ConvNet in network_file, or `inception`, pytorch-fid's network with
     the weights in network_file. Raises UserError for any other, and for a file that does not hold such a network.
     """
+    return in_batches(network_of(kind, network_file, device), images, batch_size, device)
+
+
+def network_of(kind: str, network_file: Path, device: torch.device) -> Embedding:
+    """Kind, network_file and errors as of_images says."""
     if kind == "classifier":
-        return classifier_features(Classifier.from_file(network_file).to(device), images, batch_size)
+        return Classifier.from_file(network_file).to(device).features
     if kind == "inception":
-        return inception_features(network_file, images, batch_size, device)
+        return inception(network_file).to(device)
     raise UserError(f"fid.features: '{kind}' is unknown; known: classifier, inception")
 
 
@@ -44,7 +52,7 @@ def inception_features(weights_file: Path, images: Tensor, batch_size: int, devi
 
 
 @torch.inference_mode()
-def in_batches(network: Callable[[Tensor], Tensor], images: Tensor, batch_size: int, device: torch.device) -> Array:
+def in_batches(network: Embedding, images: Tensor, batch_size: int, device: torch.device) -> Array:
     """What the network makes of images uint8 (N, C, H, W), in float64."""
     starts = range(0, len(images), batch_size)
     parts = [network(images[first : first + batch_size].to(device)).double().cpu().numpy() for first in starts]

@@ -12,7 +12,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from diffdistill.errors import UserError
-from diffdistill.report import tables
+from diffdistill.report import diagnosis, tables
 from diffdistill.report.results import Results
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a8a")
@@ -27,10 +27,17 @@ LEADERBOARD = "Leaderboard"
 
 
 def render(
-    results: Results, figures: Mapping[str, Path], shown: Mapping[str, pd.DataFrame], names: Mapping[str, list[str]]
+    results: Results,
+    figures: Mapping[str, Path],
+    shown: Mapping[str, pd.DataFrame],
+    names: Mapping[str, list[str]],
+    studies: Mapping[str, Mapping[str, pd.DataFrame]],
+    audits: Mapping[str, dict[str, Any]],
 ) -> str:
     """HTML. figures: png files by name; shown: tables by title; names: of the classes, by experiment.
 
+    studies: tables by title, of the experiments that have a study, whose figure is `study_` and the name.
+    audits: what the rule audit found of each experiment, whose figure is `audit_` and the name.
     Raises UserError if a figure or baseline is missing.
     """
 
@@ -52,9 +59,13 @@ def render(
         {
             "name": name,
             "headline": _headline(results, name, rows[name, "distilled"], rows[name, "real"]),
+            "measurements": _table(f"Measurements of {name}", tables.measurements(results.fid[name])),
+            "answers": diagnosis.answers(results, name, audits[name]),
+            "audit": _table(f"Audit of {name}", tables.audit(audits[name])),
             "budget": _budget(results.budget[name]),
             "names": names[name],
             "said": f": {', '.join(names[name])}" if len(names[name]) <= MOST_SAID else "; the names stand below",
+            "study": [_table(title, table) for title, table in studies.get(name, {}).items()],
             "settings": json.dumps(experiment["settings"], indent=2, ensure_ascii=False),
             "versions": _versions(results.budget[name], experiment["settings"]),
         }

@@ -19,7 +19,7 @@ COLUMNS = {
     "loss": ("iteration", "loss", "images_per_second"),
 }
 LEADERBOARD = ("track", "rank", "team", "cifar100", "tinyimagenet", "average")
-NAMES = dict.fromkeys(("dataset", "train_set", "features", "solver", "team"), str)  # even if they look like numbers
+NAMES = dict.fromkeys(("dataset", "train_set", "features", "solver", "team", "value"), str)  # digits too
 
 
 @dataclass(frozen=True)

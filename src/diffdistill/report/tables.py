@@ -66,6 +66,27 @@ def generators(found: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+MEASUREMENTS = {
+    "step": "iteration",
+    "fid": "FID",
+    "class_fid": "class FID",
+    "label_agreement": "label agreement",
+    "label_agreement_validation": "that of validation",
+    "precision": "precision",
+    "recall": "recall",
+    "pilot_accuracy": "pilot accuracy",
+    "pilot_standard_error": "its error",
+    "chosen_by": "chosen by",
+}
+"""Columns of fid.csv, and what readers see; those that a run did not measure are left out."""
+
+
+def measurements(fid: pd.DataFrame) -> pd.DataFrame:
+    """A row an iteration that was measured: all that candidates are compared by, and which one was chosen."""
+    measured = {column: name for column, name in MEASUREMENTS.items() if column in fid and fid[column].notna().any()}
+    return fid.sort_values("step")[list(measured)].rename(columns=measured)
+
+
 def accuracies(accuracy: dict[str, pd.DataFrame], baselines: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """A row per experiment and training set: mean and spread over seeds, and the share kept of the real one's mean.
 
@@ -94,6 +115,25 @@ def accuracies(accuracy: dict[str, pd.DataFrame], baselines: dict[str, pd.DataFr
                 }
             )
     return pd.DataFrame(rows)
+
+
+def audit(found: dict[str, Any]) -> pd.DataFrame:
+    """What the audit measured, each with its 95 % interval and what is expected where nothing is memorised."""
+    rows: list[tuple[str, float, float, float, str]] = []
+    for space, nearest in found["nearest"].items():
+        share = nearest["share_in_train"]
+        rows.append(
+            (f"nearest real image lies in train, by {space}", share["value"], share["low"], share["high"], "0.5")
+        )
+    for kind, of in (("generated", "generated images"), ("held_out", "held-out images")):
+        part, expected = found["three_times_nearer_to_one"][kind], "as below" if kind == "generated" else "any"
+        rows.append((f"{of} three times nearer to one train image", part["value"], part["low"], part["high"], expected))
+    member = found["membership"]["all_times"]
+    rows.append(("train told by its loss: area", member["auc"], member["auc_low"], member["auc_high"], "0.5"))
+    rows.append(
+        ("train images found at 1 % false alarms", member["tpr"], member["tpr_low"], member["tpr_high"], "0.01")
+    )
+    return pd.DataFrame(rows, columns=["measure", "share", "from", "to", "if nothing is memorised"])
 
 
 def leaderboard(published: pd.DataFrame, accuracy: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -135,8 +175,10 @@ def duration(seconds: float) -> str:
 
 
 FORMATS: dict[str, Callable[[float], str]] = {
-    **dict.fromkeys(("mean", "std", "kept", "cifar100", "tinyimagenet", "average"), _share),
-    "FID": distance,
+    **dict.fromkeys(("mean", "std", "kept", "share", "from", "to", "cifar100", "tinyimagenet", "average"), _share),
+    **dict.fromkeys(("label agreement", "that of validation", "precision", "recall"), _share),
+    **dict.fromkeys(("pilot accuracy", "its error"), _share),
+    **dict.fromkeys(("FID", "class FID"), distance),
     "images/s": "{:,.1f}".format,
     "parameters": _parameters,
     "training seconds": duration,

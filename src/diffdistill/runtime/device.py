@@ -19,11 +19,11 @@ def best_device(local_rank: int = 0) -> torch.device:
     return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
 
 
-def require_gpus(processes: int) -> None:
+def require_gpus(processes: int, setting: str) -> None:
     """Raises UserError with both numbers if fewer GPUs than processes are there, or were granted by the scheduler.
 
-    A machine without GPUs computes on the CPU; only what a scheduler granted is then compared. Names of devices are
-    counted, never read: they need not be numbers.
+    setting: where their number stands, such as train.devices. A machine without GPUs computes on the CPU; only what a
+    scheduler granted is then compared. Names of devices are counted, never read: they need not be numbers.
     """
     listed = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
     granted = os.environ.get("SLURM_GPUS_ON_NODE", "")
@@ -36,7 +36,7 @@ def require_gpus(processes: int) -> None:
         if 0 < count < processes:
             raise UserError(
                 f"{processes} processes on this machine need a GPU each, but {what} {count}; "
-                f"ask the scheduler for {processes}, or set train.devices to {count}"
+                f"ask the scheduler for {processes}, or set {setting} to {count}"
             )
 
 

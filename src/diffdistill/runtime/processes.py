@@ -102,8 +102,8 @@ ALONE = Processes()
 
 
 @contextmanager
-def joined(wanted: int) -> Iterator[Processes]:
-    """The processes of this job, connected; `wanted` is their configured number.
+def joined(wanted: int, setting: str = "train.devices") -> Iterator[Processes]:
+    """The processes of this job, connected; `wanted` is their number by the named setting.
 
     Raises UserError with both numbers if another number was started or granted, before anything else is done.
     """
@@ -111,10 +111,10 @@ def joined(wanted: int) -> Iterator[Processes]:
     local_rank, local_count = _number("LOCAL_RANK", 0), _number("LOCAL_WORLD_SIZE", 1)
     if count != wanted:
         raise UserError(
-            f"train.devices is {wanted}, but {count} process{'es were' if count > 1 else ' was'} started: start it by "
-            f"torchrun, or by python -m diffdistill.runtime.processes {wanted} MODULE ..., or set train.devices"
+            f"{setting} is {wanted}, but {count} process{'es were' if count > 1 else ' was'} started: start it by "
+            f"torchrun, or by python -m diffdistill.runtime.processes {wanted} MODULE ..., or set {setting}"
         )
-    devices.require_gpus(max(local_count, local_rank + 1))
+    devices.require_gpus(max(local_count, local_rank + 1), setting)
     device = devices.best_device(local_rank)
     if count > 1:
         if device.type == "cuda":

@@ -127,19 +127,28 @@ def _log_to(path: Path) -> Path | None:
     return None
 
 
-def _in_one_line(error: Exception) -> str | None:
+def _in_one_line(error: Exception, memory_setting: str) -> str | None:
     """What the machine refused, and what to do; None where the error is not the machine's."""
     what = " ".join(str(error).split())
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in what:
-        return f"out of memory ({what[:200] or type(error).__name__}); give the job more, or lower its batch_size"
+        return f"out of memory ({what[:200] or type(error).__name__}); give the job more, or lower {memory_setting}"
     if isinstance(error, OSError) and error.errno is not None and (error.filename or error.errno in REMEDIES):
         reason, remedy = os.strerror(error.errno).lower(), REMEDIES.get(error.errno, "see to it")
         return f"{error.filename or 'a file'}: {reason}; {remedy}, then run the same command again"
     return None
 
 
-def run(stage: Callable[[Job], None], argv: Sequence[str] | None, doc: str | None) -> int:
-    """Parse the arguments, run the stage, and turn what the person can mend into one line and exit code 2."""
+def run(
+    stage: Callable[[Job], None],
+    argv: Sequence[str] | None,
+    doc: str | None,
+    *,
+    memory_setting: str = "its batch_size",
+) -> int:
+    """Parse the arguments, run the stage, and turn what the person can mend into one line and exit code 2.
+
+    memory_setting: what of the config to lower where memory is short.
+    """
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--config", default="{}", metavar="JSON", help="the part of the config that this stage reads")
     parser.add_argument("--in", dest="inputs", nargs="*", default=[], metavar="NAME=PATH")
@@ -166,7 +175,7 @@ def run(stage: Callable[[Job], None], argv: Sequence[str] | None, doc: str | Non
         logger.error("stopped from the keyboard; the same command goes on")
         return 130
     except Exception as error:
-        line = _in_one_line(error)
+        line = _in_one_line(error, memory_setting)
         if line is None:
             logger.exception("unexpected error; please report it with this log")
             return 1

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,30 @@ from diffdistill.runtime import files
 
 
 def save(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
-    """One safetensors file; tensors are moved to the CPU and made contiguous. Raises OSError naming it."""
-    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with files.replacing(path) as temporary:
-        try:
-            safetensors.torch.save_file(whole, temporary, metadata=dict(metadata))
-        except SafetensorError as error:
-            number = re.search(r"\(os error (\d+)\)", str(error))
-            if number is None:
-                raise
-            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
+    """One safetensors file; tensors are moved to the CPU and made contiguous. Raises OSError naming it.
+
+    safetensors' own writer makes a temporary file too: it would outlive a kill, and put its closed mode on ours.
+    """
+    # large numbers first, so that all are aligned
+    ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))
+    whole = {name: tensor.detach().cpu().contiguous() for name, tensor in ordered}
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    end = 0
+    for name, tensor in whole.items():
+        begin, end = end, end + tensor.nbytes
+        header[name] = {"dtype": _dtype(tensor), "shape": list(tensor.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for tensor in whole.values():
+            file.write(tensor.flatten().view(torch.uint8).numpy().data)
+
+
+def _dtype(tensor: torch.Tensor) -> str:
+    """Its name in safetensors' own writing."""
+    data = safetensors.torch.save({"": tensor.new_empty(0)})
+    return str(json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])[""]["dtype"])
 
 
 def load(

@@ -1,4 +1,7 @@
-"""Reads every measurement and its weights; writes fid.csv, the step of the lowest FID, and a copy of its weights."""
+"""Reads every measurement and its weights; writes fid.csv, which iteration is the best, and a copy of its weights.
+
+The best is the one of the lowest FID, or, given the pilots of some iterations, the one whose images train best.
+"""
 
 import logging
 import shutil
@@ -9,10 +12,14 @@ from typing import Any
 
 import pandas as pd
 
+from diffdistill import config
 from diffdistill.errors import UserError
 from diffdistill.runtime import files, program
 
 logger = logging.getLogger("diffdistill")
+
+Row = dict[str, Any]
+Rows = Sequence[tuple[Path, Row]]
 
 COMPARABLE = (
     "images",
@@ -22,34 +29,66 @@ COMPARABLE = (
     "seed",
     "weights",
     "features_sha256",
+    "classifier_sha256",
     "reference",
     "source_checksum",
 )
-"""Columns in which measurements must agree to be ranked against each other."""
+"""What measurements must agree in to be ranked against each other."""
+PILOTS_COMPARABLE = ("images", "seeds", "seed", "protocol", "validated_on")
 
 
-def best(rows: Sequence[tuple[Path, dict[str, Any]]]) -> dict[str, Any]:
+def best(rows: Rows) -> Row:
     """The row of the lowest FID, the earliest of equals. Raises UserError if two rows cannot be compared."""
-    first_path, first = rows[0]
-    for path, row in rows[1:]:
-        for column in COMPARABLE:
-            if row.get(column) != first.get(column):
-                raise UserError(
-                    f"{path}: {column} is {row.get(column)}, but {first.get(column)} in {first_path}; "
-                    "distances of different kinds cannot be compared: delete the older one and run again"
-                )
+    _require_alike(rows, COMPARABLE, "distances")
     return min((row for _, row in rows), key=lambda row: (row["fid"], row["step"]))
 
 
-def _measured(path: Path) -> dict[str, Any]:
-    """One measurement. Raises UserError if the file holds something else."""
-    row = files.read_record(path, "step", "fid", "images")
-    if not isinstance(row["step"], int) or not isinstance(row["fid"], int | float):
-        raise UserError(f"{path}: step {row['step']!r} and fid {row['fid']!r} are no numbers; delete it and run again")
+def tied(pilots: Rows) -> list[Row]:
+    """The pilots whose accuracy is within one standard error of the best one's: they are not told apart.
+
+    The rule of Breiman et al. 1984, section 3.4.3. Raises UserError if two pilots cannot be compared.
+    """
+    _require_alike(pilots, PILOTS_COMPARABLE, "pilots")
+    rows = [row for _, row in pilots]
+    first = max(rows, key=lambda row: (row["accuracy"], -row["standard_error"]))
+    return [row for row in rows if row["accuracy"] >= first["accuracy"] - first["standard_error"]]
+
+
+def best_by_pilot(rows: Rows, pilots: Rows) -> Row:
+    """The measurement of the cheapest of the best pilots: fewest evaluations, then lowest FID, then earliest.
+
+    Raises UserError if two rows cannot be compared, or a pilot was not made with the weights that were measured.
+    """
+    _require_alike(rows, COMPARABLE, "distances")
+    measured = {row["step"]: row for _, row in rows}
+    for path, pilot in pilots:
+        if measured.get(pilot["step"], {}).get("weights_sha256") != pilot["weights_sha256"]:
+            raise UserError(f"{path}: made with other weights than were measured; delete it and run again")
+    winner = min(tied(pilots), key=lambda row: (row["evaluations"], measured[row["step"]]["fid"], row["step"]))
+    return measured[winner["step"]]
+
+
+def _require_alike(rows: Rows, columns: Sequence[str], what: str) -> None:
+    first_path, first = rows[0]
+    for path, row in rows[1:]:
+        for column in columns:
+            if row.get(column) != first.get(column):
+                raise UserError(
+                    f"{path}: {column} is {row.get(column)}, but {first.get(column)} in {first_path}; "
+                    f"{what} of different kinds cannot be compared: delete the older one and run again"
+                )
+
+
+def _read(path: Path, numbers: Sequence[str], others: Sequence[str]) -> Row:
+    """One measurement or pilot. Raises UserError if the file holds something else."""
+    row = files.read_record(path, "step", *numbers, *others)
+    told = " and ".join(f"{key} {row[key]!r}" for key in ("step", *numbers))
+    if not isinstance(row["step"], int) or not all(isinstance(row[key], int | float) for key in numbers):
+        raise UserError(f"{path}: {told} are no numbers; delete it and run again")
     return row
 
 
-def _weights_of(row: dict[str, Any], paths: Sequence[Path]) -> Path:
+def _weights_of(row: Row, paths: Sequence[Path]) -> Path:
     """The file that was measured. Raises UserError if it is not among the paths, or has changed since."""
     for path in paths:
         if path.stem == str(row["step"]):
@@ -63,18 +102,41 @@ def _weights_of(row: dict[str, Any], paths: Sequence[Path]) -> Path:
     raise UserError(f"--in weights=PATH: no weights of iteration {row['step']} are given")
 
 
-def stage(job: program.Job) -> None:
-    rows = [(path, _measured(path)) for path in job.all_inputs("fid")]
-    chosen = best(rows)
+def _table(rows: Rows, pilots: Rows, chosen: Row, by: str) -> pd.DataFrame:
+    """fid.csv: a row an iteration; the pilots' columns where there are any; by what it was chosen at the chosen one."""
     table = pd.DataFrame([row for _, row in rows]).sort_values("step")
-    if table["step"].duplicated().any():
-        raise UserError(f"{job.output('table')}: an iteration stands twice among its inputs; give each once")
+    if pilots:
+        columns = {"step": "step", "accuracy": "pilot_accuracy", "standard_error": "pilot_standard_error"}
+        table = table.merge(pd.DataFrame([row for _, row in pilots])[list(columns)].rename(columns=columns), "left")
+    table["chosen_by"] = [by if step == chosen["step"] else None for step in table["step"]]
+    return table.drop(columns="weights_sha256", errors="ignore")
+
+
+def stage(job: program.Job) -> None:
+    by = config.read(config.Choose, job.config).by
+    rows, pilots = [(path, _read(path, ["fid"], ["images"])) for path in job.all_inputs("fid")], []
+    if by == "pilot":
+        others = ["evaluations", "weights_sha256"]
+        pilots = [(path, _read(path, ["accuracy", "standard_error"], others)) for path in job.all_inputs("pilot")]
+    chosen = best_by_pilot(rows, pilots) if pilots else best(rows)
+    for kind in (rows, pilots):
+        steps = [row["step"] for _, row in kind]
+        if len(set(steps)) != len(steps):
+            raise UserError(f"{job.output('table')}: an iteration stands twice among its inputs; give each once")
     source = _weights_of(chosen, job.all_inputs("weights"))
-    files.write_text(job.output("table"), table.drop(columns="weights_sha256", errors="ignore").to_csv(index=False))
+    files.write_text(job.output("table"), _table(rows, pilots, chosen, by).to_csv(index=False))
     with files.replacing(job.output("weights")) as temporary:
         shutil.copyfile(source, temporary)
-    logger.info("chose step %d, FID %.4f, of %d measured", chosen["step"], chosen["fid"], len(rows))
-    files.write_json(job.output("chosen"), {"step": chosen["step"], "by": "fid", "fid": chosen["fid"]})
+    told = {"step": chosen["step"], "by": by, "fid": chosen["fid"]}
+    if pilots:
+        accuracy, error = next(
+            (row["accuracy"], row["standard_error"]) for _, row in pilots if row["step"] == chosen["step"]
+        )
+        ties = sorted(row["step"] for row in tied(pilots))
+        told |= {"pilot_accuracy": accuracy, "pilot_standard_error": error, "tied": ties}
+        logger.info("pilot accuracy %.4f ± %.4f; within one standard error of the best: %s", accuracy, error, ties)
+    logger.info("chose step %d by %s, FID %.4f, of %d measured", chosen["step"], by, chosen["fid"], len(rows))
+    files.write_json(job.output("chosen"), told)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

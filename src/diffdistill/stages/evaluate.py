@@ -4,14 +4,13 @@ The rule `evaluate` gives the distilled set; the rule `baseline` gives the real 
 images as the distilled set has. One stage serves both, so both follow one protocol.
 """
 
-import json
 import logging
 import sys
 import time
 from collections.abc import Sequence
 
 from diffdistill import config
-from diffdistill.classify import training
+from diffdistill.classify import evaluation, training
 from diffdistill.data import images as image_files
 from diffdistill.data import selection
 from diffdistill.runtime import device as devices
@@ -27,10 +26,7 @@ def stage(job: program.Job) -> None:
     protocol = training.Protocol(**block.model_dump())
     seed, train_set = job.config["seed"], job.config["train_set"]
     train_file, test_file = job.input("train"), job.input("test")
-    train, test = image_files.load(train_file), image_files.load(test_file)
-    image_files.require_same_classes(train_file, train, test_file, test)
-    image_files.require_same_shape(train_file, train, test_file, test)
-    image_files.require_same_origin(train_file, train.metadata, test_file, test.metadata)
+    train, test = evaluation.load(train_file, test_file)
     kept = selection.every(train.labels)
     if train_set == "real-random":
         as_many = len(image_files.load(job.input("distilled")).labels)
@@ -42,25 +38,14 @@ def stage(job: program.Job) -> None:
             files.write_json(job.output("accuracy"), {**on_all, "train_set": train_set})
             return
         kept = selection.at_random(train.labels, as_many, seed)
-    images, labels = train.images[kept], train.labels[kept]
-    statistics = training.statistics(protocol, images)
-    classifier = training.fit(
-        images, labels, num_classes=len(train.classes), protocol=protocol,
-        statistics=statistics, seed=seed, device=device, progress=f"{train_set}, seed {seed}",
+    row = {"dataset": job.config["dataset"], "train_set": train_set}
+    row |= evaluation.tested(
+        train.images[kept], train.labels[kept], test, protocol=protocol, seed=seed, device=device,
+        progress=f"{train_set}, seed {seed}",
     )  # fmt: skip
-    row = {
-        "dataset": job.config["dataset"],
-        "train_set": train_set,
-        "images": len(images),
-        "seed": seed,
-        "accuracy": training.accuracy(classifier, test.images, test.labels),
-        "epochs": round(training.epochs(protocol, len(images)), 2),
-        "seconds": round(time.perf_counter() - started, 3),
-    }
+    row["seconds"] = round(time.perf_counter() - started, 3)
     logger.info("%s, seed %d: accuracy %.4f on %d test images", train_set, seed, row["accuracy"], len(test.labels))
-    row |= {"protocol": json.dumps(job.config["protocol"], sort_keys=True), "normalised_by": str(statistics)}
-    row |= {"trained_on": files.sha256(train_file), "tested_on": files.sha256(test_file)}
-    files.write_json(job.output("accuracy"), row)
+    files.write_json(job.output("accuracy"), row | evaluation.files_used(train_file, test_file))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

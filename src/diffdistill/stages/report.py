@@ -18,7 +18,19 @@ def stage(job: program.Job) -> None:
     shown = {title: results.table(job.input(f"{name}_csv")) for name, title in TABLES.items()}
     real = results.of_each(job.config, job.inputs, "real")
     names = {name: excerpt.titles_of(path) for name, path in real.items()}
-    files.write_text(job.output("page"), page.render(found, pictures, shown, names))
+    studies = {
+        name: {
+            "What it says": results.table(job.input(f"findings_{name}")),
+            "Every training": results.table(job.input(f"study_{name}")),
+        }
+        for name in found.experiments
+        if f"study_{name}" in job.inputs
+    }
+    audits = {
+        name: files.read_record(path, "flagged", "nearest", "membership")
+        for name, path in results.of_each(job.config, job.inputs, "audit").items()
+    }
+    files.write_text(job.output("page"), page.render(found, pictures, shown, names, studies, audits))
     summary = tables.summary(found.accuracy, found.baselines, str(job.output("page")))
     files.write_text(job.output("summary"), summary)
     for line in summary.splitlines():

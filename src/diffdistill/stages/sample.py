@@ -1,5 +1,6 @@
-"""Reads the chosen weights; writes as many labelled images as fit into the budget, and the budget's account.
+"""Reads the chosen or the tuned weights; writes as many labelled images as fit into the budget, and its account.
 
+Autoguidance reads the weights of an earlier iteration too.
 The clock starts before torch or the weights are loaded and stops when the last image is on disk.
 """
 
@@ -33,28 +34,51 @@ def stage(job: program.Job) -> None:
     device, solver = devices.best_device(), block.solver.model_dump()
     with budget.phase("load"):
         network, shape, made = weights.load(job.input("weights"), device)
+        if solver["algorithm"] == "consistency" and "tuned" not in made:
+            raise UserError(
+                f"{job.input('weights')}: weights that are not tuned, as 'consistency' needs them; give those of tune"
+            )
 
+    guidance = None if block.guidance is None else block.guidance.model_dump()
     metadata = {
         "classes": made["classes"],
         "source_checksum": made["source_checksum"],
-        "made_by": f"diffdistill sample, step {made['step']}, seed {block.seed}, {json.dumps(solver, sort_keys=True)}",
+        "made_by": f"diffdistill sample, step {made['step']}, seed {block.seed}, {json.dumps(solver, sort_keys=True)}"
+        + ("" if guidance is None else f", guidance {json.dumps(guidance, sort_keys=True)}"),
     }
     with budget.phase("plan"):
         run, plan = sampling.planned(
             network, shape, precision=block.precision, compile=block.compile, batch_size=block.batch_size,
             budget_seconds=block.budget_seconds, device=device,
         )  # fmt: skip
+    counted = [run := sampling.Counting(run)]
+    predict: sampling.Network = run
+    if block.guidance is not None:
+        weaker = sampling.unlabelled(run, shape)
+        if block.guidance.from_step is not None:
+            with budget.phase("load"):
+                earlier, earlier_shape, earlier_made = weights.load(job.input("guide"), device)
+            if earlier_shape != shape or earlier_made.get("config") != made.get("config"):
+                raise UserError(f"{job.input('guide')}: not of the run of {job.input('weights')}; train both anew")
+            if int(earlier_made["step"]) >= int(made["step"]):
+                raise UserError(
+                    f"sample.guidance.from_step: {earlier_made['step']} is not before the chosen iteration "
+                    f"{made['step']}; give an earlier one"
+                )
+            counted.append(weaker := sampling.Counting(sampling.prepared(earlier, plan.precision, plan.compiled)))
+        predict = sampling.guided(run, weaker, weight=block.guidance.weight, interval=block.guidance.interval)
 
     def draw(first: int, count: int) -> tuple[Tensor, Tensor]:
         """A compiled network takes batches of one size: of a smaller one, the rest is drawn for nothing."""
         size = max(count, plan.batch_size or 0)
-        images, labels = sampling.draw(run, shape, solver, seed=block.seed, first=first, count=size, device=device)
+        images, labels = sampling.draw(predict, shape, solver, seed=block.seed, first=first, count=size, device=device)
         return images[:count], labels[:count]
 
     with budget.phase("warm up"):  # the first call pays for allocation and choice of kernels; its image is drawn again
         before = budget.used
         draw(0, 1)
         seconds_per_image = least_seconds = budget.used - before
+    evaluations = sum(network.calls for network in counted)
     reserve_seconds = 0.1 + 0.002 * (block.budget_seconds or 0)  # closing the file, and leaving
     image_shape = (shape.in_chans, shape.img_size, shape.img_size)
     drawn, late, last_written, sizes = 0, 0, budget.used, BatchSize(plan.batch_size or block.batch_size)
@@ -104,10 +128,11 @@ def stage(job: program.Job) -> None:
         "budget_seconds": block.budget_seconds,
         "used_seconds": round(used, 3),
         "seconds": budget.account(),
-        "evaluations_per_image": solver["steps"],
+        "evaluations_per_image": evaluations,
         "batch_size": batch_size,
         "plan": asdict(plan),
         "solver": solver,
+        "guidance": guidance,
         "machine": devices.describe(device),
         "seed": block.seed,
         "step": int(made["step"]),

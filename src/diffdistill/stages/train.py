@@ -20,7 +20,7 @@ from tqdm import tqdm
 from diffdistill import config
 from diffdistill.data import fetching
 from diffdistill.data import images as image_files
-from diffdistill.diffusion import pretrained, training
+from diffdistill.diffusion import augmentation, pretrained, subclasses, training
 from diffdistill.diffusion.weights import Shape
 from diffdistill.errors import UserError
 from diffdistill.runtime import device as devices
@@ -47,8 +47,12 @@ def _train_slice(job: program.Job, block: config.Train, group: processes.Process
     model = config.read(config.Model, job.config["model"])
     until, output, device = int(job.config["until"]), job.output("state"), group.device
     data = image_files.load(job.input("train"))
-    shape = Shape(data.images.shape[-1], data.images.shape[1], len(data.classes), **model.model_dump())
-    recipe = training.Recipe(**block.deciding(), log_every=block.log_every, snapshot_every=job.config["every"])
+    recipe = training.Recipe(**block.recipe(), snapshot_every=job.config["every"])
+    labels, counts = subclasses.labels_of(data.labels, len(data.classes), job.inputs.get("subclasses", []))
+    shape = Shape(
+        data.images.shape[-1], data.images.shape[1], len(data.classes), **model.model_dump(), subclasses=counts,
+        null_label=recipe.label_dropout > 0, augment_dim=augmentation.dimension(recipe.families),
+    )  # fmt: skip
     execution = training.Execution(
         processes=group,
         micro_batch_size=block.micro_batch_size,
@@ -81,7 +85,7 @@ def _train_slice(job: program.Job, block: config.Train, group: processes.Process
         )  # fmt: skip
         stop = processes.StopSignal()
         signal = training.train(
-            state, data.images.to(device), data.labels.to(device), recipe, until=until, execution=execution,
+            state, data.images.to(device), labels.to(device), recipe, until=until, execution=execution,
             stop_signal=lambda: stop.number, after_iteration=progress or (lambda state: None),
         )  # fmt: skip
         if progress is not None:
@@ -93,6 +97,7 @@ def _train_slice(job: program.Job, block: config.Train, group: processes.Process
 def _origin(job: program.Job, block: config.Train) -> str:
     """What makes two slices one run, as JSON: neither the length of a slice nor the machine is part of it."""
     origin = {"model": job.config["model"], "every": job.config["every"], "train": block.deciding()}
+    origin |= {name: files.sha256(path) for name, (path,) in job.inputs.items() if name == "subclasses"}
     return json.dumps(origin | {"start": _start(job, block)}, sort_keys=True)
 
 
@@ -108,7 +113,7 @@ def _start(job: program.Job, block: config.Train) -> str | None:
     if not path.is_file():
         raise UserError(f"{path}: no such file; mend train.start")
     if block.start.checksum is not None:
-        fetching.require(path, block.start.checksum)
+        fetching.require(path, block.start.checksum, "train.start.checksum")
     return f"sha256:{files.sha256(path)}"
 
 
@@ -233,7 +238,8 @@ def _curves(folder: Path, iteration: int) -> Any:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    return program.run(stage, processes.hush(logger, sys.argv[1:] if argv is None else argv), __doc__)
+    arguments = processes.hush(logger, sys.argv[1:] if argv is None else argv)
+    return program.run(stage, arguments, __doc__, memory_setting="train.micro_batch_size")
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@ from torch import Tensor
 from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.diffusion.solvers import dpm, ipndm, unipc
 from diffdistill.diffusion.solvers.ancestral import ancestral
+from diffdistill.diffusion.solvers.consistency import consistency
 from diffdistill.diffusion.solvers.grid import singlestep_orders, times
 from diffdistill.diffusion.solvers.prediction import NoiseFn, Space
 
-__all__ = ["HIGHEST_ORDER", "ancestral", "singlestep_orders", "solve", "times"]
+__all__ = ["HIGHEST_ORDER", "ancestral", "consistency", "singlestep_orders", "solve", "times"]
 
 HIGHEST_ORDER = {"dpmsolver++": 3, "dpmsolver": 3, "unipc": 3, "ipndm": 4}
 

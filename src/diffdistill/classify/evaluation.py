@@ -1,0 +1,58 @@
+"""One training on a set and its test: what the main evaluation, its baselines and a study do alike."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from diffdistill.classify import training
+from diffdistill.data import images as image_files
+from diffdistill.data.images import ImageSet
+from diffdistill.runtime import files
+
+
+def load(train_file: Path, test_file: Path) -> tuple[ImageSet, ImageSet]:
+    """The set to train on and the test split.
+
+    Raises UserError if they differ in classes, the images' shape, or their source.
+    """
+    train, test = image_files.load(train_file), image_files.load(test_file)
+    image_files.require_same_classes(train_file, train, test_file, test)
+    image_files.require_same_shape(train_file, train, test_file, test)
+    image_files.require_same_origin(train_file, train.metadata, test_file, test.metadata)
+    return train, test
+
+
+def tested(
+    images: Tensor,
+    labels: Tensor,
+    test: ImageSet,
+    *,
+    protocol: training.Protocol,
+    seed: int,
+    device: torch.device,
+    progress: str,
+    student: str = "convnet",
+) -> dict[str, Any]:
+    """Train on images uint8 (N, C, H, W) as `training.fit` does; what a row of a table says of it."""
+    statistics = training.statistics(protocol, images)
+    classifier = training.fit(
+        images, labels, num_classes=len(test.classes), protocol=protocol, statistics=statistics, seed=seed,
+        device=device, progress=progress, student=student,
+    )  # fmt: skip
+    return {
+        "images": len(images),
+        "seed": seed,
+        "accuracy": training.accuracy(classifier, test.images, test.labels),
+        "epochs": round(training.epochs(protocol, len(images)), 2),
+        "protocol": json.dumps(asdict(protocol), sort_keys=True),
+        "normalised_by": str(statistics),
+    }
+
+
+def files_used(train_file: Path, test_file: Path) -> dict[str, str]:
+    """Checksums that tell whether two rows compare."""
+    return {"trained_on": files.sha256(train_file), "tested_on": files.sha256(test_file)}

@@ -1,0 +1,155 @@
+"""Which iteration is chosen: by distance, or by what a few of its images teach."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+from diffdistill import config
+from diffdistill.errors import UserError
+from diffdistill.report import tables
+from diffdistill.runtime import files
+from diffdistill.stages import choose
+
+FID = {10: 0.9, 20: 0.3, 30: 0.5, 40: 0.4}
+PILOTS: dict[int, dict[str, Any]] = {
+    10: {"accuracy": 0.80, "standard_error": 0.01, "evaluations": 10},
+    30: {"accuracy": 0.895, "standard_error": 0.01, "evaluations": 10},
+    40: {"accuracy": 0.90, "standard_error": 0.02, "evaluations": 10},
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Weights, distances and pilots."""
+    for step, distance in FID.items():
+        (tmp_path / f"{step}.safetensors").write_bytes(str(step).encode())
+        write(tmp_path, "fid", step, {"fid": distance, "images": 100})
+    for step, pilot in PILOTS.items():
+        write(tmp_path, "pilot", step, pilot)
+    return tmp_path
+
+
+def write(folder: Path, kind: str, step: int, row: dict[str, Any]) -> None:
+    made_by = {"step": step, "weights_sha256": files.sha256(folder / f"{step}.safetensors")}
+    files.write_json(folder / f"{kind}.{step}.json", {**made_by, **row})
+
+
+def chosen(folder: Path, by: str | None = "pilot") -> dict[str, Any]:
+    """chosen.json; the stage must succeed."""
+    assert run(folder, by) == 0
+    return dict(files.read_json(folder / "chosen.json"))
+
+
+def run(folder: Path, by: str | None = "pilot") -> int:
+    inputs = [f"fid={folder / f'fid.{step}.json'}" for step in FID]
+    inputs += [f"weights={folder / f'{step}.safetensors'}" for step in FID]
+    inputs += [f"pilot={path}" for path in sorted(folder.glob("pilot.*.json")) if by == "pilot"]
+    outputs = [f"{name}={folder / file}" for name, file in (("table", "fid.csv"), ("chosen", "chosen.json"))]
+    settings = "{}" if by is None else json.dumps({"by": by})
+    return choose.main(["--config", settings, "--in", *inputs, "--out", *outputs, f"weights={folder / 'chosen'}"])
+
+
+@pytest.mark.parametrize("by", [None, "fid"])
+def test_the_lowest_distance_unless_asked_otherwise(project: Path, by: str | None) -> None:
+    assert chosen(project, by) == {"step": 20, "by": "fid", "fid": 0.3}
+    assert (project / "chosen").read_bytes() == b"20"
+    table = pd.read_csv(project / "fid.csv").set_index("step")
+    assert "pilot_accuracy" not in table and table["chosen_by"].dropna().to_dict() == {20: "fid"}
+
+
+def test_pilots_that_are_not_told_apart_leave_it_to_the_distance(project: Path) -> None:
+    found = chosen(project)
+    # 40 is the best, 30 within its error and not as near; 20 has no pilot, 10 is worse
+    assert (found["step"], found["tied"], found["pilot_accuracy"]) == (40, [30, 40], 0.9)
+    assert (project / "chosen").read_bytes() == b"40"
+    table = pd.read_csv(project / "fid.csv").set_index("step")
+    assert table["pilot_accuracy"].dropna().to_dict() == {step: row["accuracy"] for step, row in PILOTS.items()}
+    assert table["chosen_by"].dropna().to_dict() == {40: "pilot"} and list(table.index) == list(FID)
+
+
+@pytest.mark.parametrize(
+    ("step", "change", "expected"),
+    [
+        (40, {"standard_error": 0.001}, 40),  # told apart
+        (30, {"evaluations": 5}, 30),  # cheaper
+        (10, {"evaluations": 5}, 40),  # cheaper, but worse
+        (30, {"accuracy": 0.93}, 30),  # the best by far, and its error is the one that counts
+        (10, {"accuracy": 0.89}, 40),  # three that are not told apart
+    ],
+)
+def test_accuracy_then_cost_then_distance(project: Path, step: int, change: dict[str, Any], expected: int) -> None:
+    write(project, "pilot", step, PILOTS[step] | change)
+    assert chosen(project)["step"] == expected
+
+
+def test_the_report_shows_what_was_measured_and_what_chose(project: Path) -> None:
+    write(project, "fid", 20, {"fid": 0.3, "images": 100, "recall": 0.5, "precision": None})
+    chosen(project)
+    shown = tables.shown(tables.measurements(pd.read_csv(project / "fid.csv")))
+    assert list(shown) == ["iteration", "FID", "recall", "pilot accuracy", "its error", "chosen by"]
+    assert shown.loc[1].tolist() == ["20", "0.3", "0.5000", "", "", ""]
+    assert shown.loc[3].tolist() == ["40", "0.4", "", "0.9000", "0.0200", "pilot"]
+
+
+def test_of_equal_distances_the_earliest(project: Path) -> None:
+    write(project, "fid", 30, {"fid": FID[40], "images": 100})
+    assert chosen(project)["step"] == 30
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"images": 7}, "images is"),
+        ({"protocol": "other"}, "pilots of different kinds"),
+        ({"weights_sha256": "0"}, "made with other weights"),
+        ({"accuracy": "good"}, "are no numbers"),
+    ],
+)
+def test_pilots_of_another_kind_are_refused(
+    project: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], said: str
+) -> None:
+    write(project, "pilot", 40, PILOTS[40] | change)
+    assert run(project) == 2 and said in capsys.readouterr().err
+    assert not (project / "chosen.json").exists() and not (project / "fid.csv").exists()
+
+
+def digits(**changes: dict[str, Any]) -> config.Experiment:
+    values = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+    block = copy.deepcopy(values["datasets"]["digits"])
+    for name, change in changes.items():
+        block[name] = {**block.get(name, {}), **change}
+    return config.read(config.Experiment, block)
+
+
+def test_only_a_pilot_needs_pilots() -> None:
+    assert digits().pilot_steps() == []
+    assert digits(choose={"by": "pilot"}).pilot_steps() == digits().fid_steps()
+    assert digits(choose={"by": "pilot", "candidates": [3000, 5000]}).pilot_steps() == [3000, 5000]
+
+
+def test_a_pilot_trains_half_as_long_as_the_evaluation_unless_told() -> None:
+    assert digits().pilot_protocol.steps == 500
+    epochs = {"epochs": 9, "steps": None, "width": 8}
+    assert digits(evaluate={"protocol": epochs}).pilot_protocol.epochs == 4
+    assert digits(choose={"protocol": epochs}).pilot_protocol.epochs == 9
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"by": "pilot", "candidates": [1500]}, "1500 is not measured; give multiples of fid.every 1000"),
+        ({"by": "pilot", "candidates": [6000]}, "6000 is not measured"),
+        ({"by": "pilot", "candidates": [1000, 1000]}, "twice"),
+        ({"by": "pilot", "seeds": [1, 1]}, "twice"),
+        ({"candidates": [1000]}, "by: pilot"),
+        ({"by": "looks"}, "choose.by"),
+    ],
+)
+def test_settings_that_cannot_be(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        digits(choose=change)

@@ -1,0 +1,153 @@
+"""A measurement as a job: any number of processes finds the same; and what it says of labels and classes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from diffdistill.classify import training
+from diffdistill.classify.convnet import ConvNet
+from diffdistill.classify.training import Classifier
+from diffdistill.data import images as image_files
+from diffdistill.diffusion import sampling, weights
+from diffdistill.diffusion.training import initialise
+from diffdistill.metrics import features, frechet, manifold
+from diffdistill.runtime import files
+from diffdistill.runtime import tensors as tensor_files
+from diffdistill.stages import fid, fid_reference
+
+CLASSES = ["a", "b", "c"]
+SHAPE = weights.Shape(
+    img_size=8, in_chans=1, num_classes=3, patch_size=4, embed_dim=16, depth=2, num_heads=2, mlp_ratio=2.0
+)
+SETTINGS: dict[str, Any] = {"devices": 1, "solver": {"steps": 2}, "images": 50, "batch_size": 8, "seed": 5}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Splits, an untrained classifier and network, and the reference; of class c there are ten real images."""
+    metadata = {"classes": json.dumps(CLASSES), "source_checksum": "none"}
+    draws = torch.Generator().manual_seed(0)
+    for name, count in (("train", 60), ("validation", 12)):
+        images = torch.randint(256, (count, 1, 8, 8), generator=draws, dtype=torch.uint8)
+        labels = torch.where(torch.arange(count) < 10, 2, torch.arange(count) % 2)
+        image_files.save(tmp_path / f"{name}.safetensors", images, labels, metadata)
+    shape = {"num_classes": 3, "img_size": 8, "width": 8, "depth": 2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        Classifier(ConvNet(**shape), ([0.5], [0.25]), shape).to_file(tmp_path / "classifier.safetensors", CLASSES)
+    state = initialise(SHAPE.build, 0).state_dict()
+    weights.save(tmp_path / "weights.safetensors", state, SHAPE, metadata | {"step": "7"})
+    make_reference(tmp_path)
+    return tmp_path
+
+
+def make_reference(folder: Path, *more: str) -> None:
+    inputs = [f"{name}={folder / name}.safetensors" for name in ("train", "validation", "classifier")]
+    inputs = [*(inputs if not more else inputs[:1]), f"features={folder / 'classifier.safetensors'}"]
+    outputs = ["--out", f"reference={folder / 'reference.safetensors'}"]
+    assert fid_reference.main(["--config", '{"features": "classifier"}', "--in", *inputs, *outputs]) == 0
+
+
+def arguments(folder: Path, **changes: Any) -> list[str]:
+    inputs = [f"{name}={folder / name}.safetensors" for name in ("weights", "reference", "classifier")]
+    inputs.append(f"features={folder / 'classifier.safetensors'}")
+    described = json.dumps(SETTINGS | changes)
+    return ["--threads", "1", "--config", described, "--in", *inputs, "--out", f"fid={folder / 'fid.json'}"]
+
+
+def measured(folder: Path, **changes: Any) -> dict[str, Any]:
+    assert fid.main(arguments(folder, **changes)) == 0
+    return files.read_record(folder / "fid.json", "fid")
+
+
+def drawn(folder: Path) -> torch.Tensor:
+    network, shape, _ = weights.load(folder / "weights.safetensors", torch.device("cpu"))
+    solver = {"algorithm": "dpmsolver++", "method": "multistep", "order": 2, "steps": 2, "spacing": "logsnr"}
+    settings = {"seed": 5, "first": 0, "count": 50, "device": torch.device("cpu")}
+    return sampling.draw(network, shape, {**solver, "t_end": 1e-3}, **settings)[0]  # type: ignore[arg-type]
+
+
+def test_every_number_is_that_of_the_library(project: Path) -> None:
+    row = measured(project)
+    classifier = Classifier.from_file(project / "classifier.safetensors")
+    images, train = drawn(project), image_files.load(project / "train.safetensors")
+    ours, theirs = (features.classifier_features(classifier, some) for some in (images, train.images))
+    distance = frechet.frechet_distance(*frechet.mean_and_covariance(ours), *frechet.mean_and_covariance(theirs))
+    assert row["fid"] == pytest.approx(distance, rel=1e-5)
+    agreed = training.accuracy(classifier, images, torch.arange(50) % 3)
+    assert row["label_agreement"] == pytest.approx(agreed) and 0 < agreed < 1
+    validation = image_files.load(project / "validation.safetensors")
+    agreed = training.accuracy(classifier, validation.images, validation.labels)
+    assert row["label_agreement_validation"] == pytest.approx(agreed)
+    # ten of each class: all that class c has; of the others, ten each that the reference holds
+    assert row["class_images"] == 10
+    points = tensor_files.load(project / "reference.safetensors")[0]["points"]
+    assert points.shape == (30, theirs.shape[1])
+    of_class_c = torch.from_numpy(theirs[train.labels == 2]).float()
+    assert torch.equal(points[2::3].sort(0).values, of_class_c.sort(0).values)
+    assert row["class_fid"] == pytest.approx(frechet.class_distance(ours[:30], points.numpy(), 3), rel=1e-5)
+    expected = manifold.precision_and_recall(torch.from_numpy(ours[:30]), points)
+    assert (row["precision"], row["recall"]) == pytest.approx(expected)
+
+
+def test_without_a_classifier_the_classes_are_not_measured(project: Path) -> None:
+    whole = measured(project)
+    make_reference(project, "no classifier")
+    given = [argument for argument in arguments(project) if not argument.startswith("classifier=")]
+    assert fid.main(given) == 0
+    row = files.read_record(project / "fid.json", "fid")
+    assert row["fid"] == whole["fid"] and all(row[name] is None for name in fid.CLASS_MEASURES)
+
+
+def test_too_few_images_a_class_leave_the_agreement(project: Path) -> None:
+    row = measured(project, images=5)
+    assert row["label_agreement"] in np.arange(6) / 5
+    assert row["class_fid"] is row["precision"] is row["recall"] is row["class_images"] is None
+
+
+def test_a_reference_by_another_classifier_is_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = project / "reference.safetensors"
+    tensors, metadata = tensor_files.load(path)
+    tensor_files.save(path, tensors, metadata | {"classifier_sha256": "0" * 64})
+    assert fid.main(arguments(project)) == 2
+    assert "classifier_sha256 is 000" in capsys.readouterr().err and not (project / "fid.json").exists()
+
+
+def test_another_number_of_processes_than_configured(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fid.main(arguments(project, devices=4)) == 2
+    said = capsys.readouterr().err
+    assert "fid.devices is 4, but 1 process was started" in said and "train.devices" not in said
+
+
+def launched(count: int, folder: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "diffdistill.runtime.processes", str(count), "diffdistill.stages.fid"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **changes.pop("variables", {})}
+    command += arguments(folder, **changes)
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("count", "images"), [(2, 50), (3, 50), (3, 9)])
+def test_any_number_of_processes_measures_the_same(project: Path, count: int, images: int) -> None:
+    alone = measured(project, images=images)
+    (project / "fid.json").unlink()
+    run = launched(count, project, devices=count, images=images)  # of 9 images in batches of 8, one draws none
+    assert run.returncode == 0, run.stderr
+    several = files.read_record(project / "fid.json", "fid")
+    assert {**several, "seconds": 0} == {**alone, "seconds": 0}
+    assert run.stderr.count("step 7: FID") == 1
+
+
+@pytest.mark.slow
+def test_what_stops_one_of_several_processes_is_said_once(project: Path) -> None:
+    run = launched(2, project, devices=2, variables={"SLURM_GPUS_ON_NODE": "1"})
+    assert run.returncode == 2 and not (project / "fid.json").exists()
+    assert "2 processes on this machine need a GPU each, but SLURM granted 1" in run.stderr
+    assert run.stderr.count("error: ") == 1 and "set fid.devices to 1" in run.stderr
