@@ -48,6 +48,14 @@ def test_weights_of_the_same_network(tmp_path: Path) -> None:
     assert (len(fitted.taken), fitted.dropped, fitted.made, fitted.stripped) == (len(theirs), [], [], "")
 
 
+def test_weights_that_know_no_augmentation(tmp_path: Path) -> None:
+    ours, fresh, theirs = network(augment_dim=3), network(augment_dim=3).state_dict(), state()
+    fitted = pretrained.load_into(ours, saved(tmp_path / "start.pth", theirs), CLASSES)
+    assert fitted.made == ["augment_embed.weight (16, 3)"] and len(fitted.taken) == len(theirs)
+    assert torch.equal(ours.state_dict()["augment_embed.weight"], fresh["augment_embed.weight"])
+    assert torch.equal(ours.state_dict()["norm.weight"], theirs["norm.weight"])
+
+
 def test_weights_without_classes(tmp_path: Path) -> None:
     ours, fresh, theirs = network(), network().state_dict(), state(None)
     fitted = pretrained.load_into(ours, saved(tmp_path / "start.pth", theirs), CLASSES)

@@ -173,7 +173,7 @@ def _slice(end: int) -> Job:
 
 
 def _fid(step: int) -> Job:
-    config = {"solver": {"steps": 3}, "images": 60, "batch_size": 30, "seed": 5}
+    config = {"solver": {"steps": 3}, "images": 60, "batch_size": 30, "seed": 5, "devices": 1}
     inputs = [("weights", f"weights/{step}.safetensors"), ("features", FEATURES), ("reference", REFERENCE)]
     return Job("fid", config, inputs, {"fid": f"fid/{step}.json"})
 

@@ -32,6 +32,7 @@ def test_the_likeliest_class_and_its_probability() -> None:
 def test_agreement_and_counts() -> None:
     predicted, labels = torch.tensor([0, 1, 2, 0]), torch.tensor([0, 1, 1, 1])
     assert agreement.label_agreement(predicted, labels) == 0.5
+    assert agreement.label_agreement(predicted[:3], labels[:3]) == 2 / 3
     assert agreement.per_class(predicted != labels, labels, 3) == [0, 2, 0]
     assert agreement.label_agreement(predicted[:0], labels[:0]) == 0
 

@@ -1,6 +1,7 @@
 """Which iteration is chosen: by distance, or by what a few of its images teach."""
 
 import copy
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,8 @@ def run(folder: Path, by: str | None = "pilot") -> int:
 
 @pytest.mark.parametrize("by", [None, "fid"])
 def test_the_lowest_distance_unless_asked_otherwise(project: Path, by: str | None) -> None:
-    assert chosen(project, by) == {"step": 20, "by": "fid", "fid": 0.3}
+    weights_sha256 = hashlib.sha256(b"20").hexdigest()
+    assert chosen(project, by) == {"step": 20, "by": "fid", "fid": 0.3, "weights_sha256": weights_sha256}
     assert (project / "chosen").read_bytes() == b"20"
     table = pd.read_csv(project / "fid.csv").set_index("step")
     assert "pilot_accuracy" not in table and table["chosen_by"].dropna().to_dict() == {20: "fid"}
@@ -133,7 +135,7 @@ def test_only_a_pilot_needs_pilots() -> None:
 
 
 def test_a_pilot_trains_half_as_long_as_the_evaluation_unless_told() -> None:
-    assert digits().pilot_protocol.steps == 500
+    assert digits().pilot_protocol.steps == (digits().evaluate.protocol.steps or 0) // 2
     epochs = {"epochs": 9, "steps": None, "width": 8}
     assert digits(evaluate={"protocol": epochs}).pilot_protocol.epochs == 4
     assert digits(choose={"protocol": epochs}).pilot_protocol.epochs == 9

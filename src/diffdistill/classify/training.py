@@ -2,8 +2,10 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -71,9 +73,10 @@ class Classifier(nn.Module):
         """uint8 (B, C, H, W) -> logits (B, K)."""
         return self.network(self.normalise(images))  # type: ignore[no-any-return]
 
-    def to_file(self, path: Path, classes: list[str]) -> None:
-        metadata = {"classes": json.dumps(classes), "shape": json.dumps(self.shape)}
-        tensor_files.save(path, self.state_dict(), metadata)
+    def to_file(self, path: Path, classes: list[str], metadata: Mapping[str, str] = MappingProxyType({})) -> None:
+        """metadata: what else the file says of its making."""
+        own = {"classes": json.dumps(classes), "shape": json.dumps(self.shape)}
+        tensor_files.save(path, self.state_dict(), {**metadata, **own})
 
     @classmethod
     def from_file(cls, path: Path) -> "Classifier":

@@ -1,7 +1,8 @@
 """Start weights: another U-ViT's state dict, fitted to ours with every difference named.
 
-A network without classes, or with others, gives all but its label embedding; nothing else may differ. The number of
-heads shows in no tensor: it must be set as in the network that the weights come from.
+A network without classes, or with others, gives all but its label embedding, and one that knew no augmentation all but
+that of it; nothing else may differ. The number of heads shows in no tensor: it must be set as in the network that the
+weights come from.
 """
 
 import json
@@ -18,7 +19,7 @@ from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensors as tensor_files
 
-LABEL, POSITION = "label_emb.weight", "pos_embed"
+LABEL, POSITION, AUGMENT = "label_emb.weight", "pos_embed", "augment_embed.weight"
 WRAPPERS = ("module.", "_orig_mod.")
 """What torch's wrappers for several GPUs and for compiling put before every name."""
 
@@ -64,9 +65,10 @@ def load_into(network: UViT, path: Path, classes: Sequence[str]) -> Fitted:
             found[POSITION] = torch.cat([ours[POSITION][:, :1], time_and_image], dim=1)
             made.append(f"{POSITION}[:, 0]")
     taken = list(found)
-    if LABEL in ours and LABEL not in found:
-        found[LABEL] = ours[LABEL]
-        made.append(f"{LABEL} {tuple(ours[LABEL].shape)}")
+    for name in (LABEL, AUGMENT):
+        if name in ours and name not in found:
+            found[name] = ours[name]
+            made.append(f"{name} {tuple(ours[name].shape)}")
     _require_equal_names_and_shapes(found, ours, path)
     network.load_state_dict(found, strict=True)
     return Fitted(stripped, taken, dropped, made)

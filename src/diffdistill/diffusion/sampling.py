@@ -43,7 +43,7 @@ def draw(
     """
     labels = labels_of(first, count, shape.num_classes)
     noise = image_noise(seed, first, count, (shape.in_chans, shape.img_size, shape.img_size)).to(device)
-    y, schedule = subclasses.drawn(labels, getattr(shape, "subclasses", ()), seed=seed, first=first).to(device), VPSchedule()
+    y, schedule = subclasses.drawn(labels, shape.subclasses, seed=seed, first=first).to(device), VPSchedule()
 
     def predict(x: Tensor, t: Tensor) -> Tensor:
         return network(x, t, y)

@@ -26,7 +26,8 @@ from diffdistill.errors import UserError
 from diffdistill.metrics import memorisation
 from diffdistill.report import figures
 from diffdistill.runtime import device as devices
-from diffdistill.runtime import files, program
+from diffdistill.runtime import files, program, provenance
+from diffdistill.runtime import tensors as tensor_files
 
 logger = logging.getLogger("diffdistill")
 
@@ -49,7 +50,10 @@ def stage(job: program.Job) -> None:
     drawn = distilled.images[: block.images]
     embeddings: dict[str, memorisation.Embed] = {"pixels": memorisation.pixels}
     if "features" in job.inputs:
-        embeddings["features"] = Classifier.from_file(job.input("features")).to(device).features
+        path = job.input("features")
+        made = tensor_files.load(path, lambda name: False)[1]
+        image_files.require_same_origin(path, made, paths[1], train.metadata)
+        embeddings["features"] = Classifier.from_file(path).to(device).features
     nearest: dict[str, Any] = {}
     shares = {}
     for space, embed in embeddings.items():
@@ -78,7 +82,7 @@ def stage(job: program.Job) -> None:
         "nearest": nearest,
         "three_times_nearer_to_one": {"generated": asdict(copies[0]), "held_out": asdict(copies[1])},
         "membership": {name: asdict(value) for name, value in membership.items()},
-        "settings": block.model_dump(mode="json"),
+        "made_from": provenance.of(job, device),
     }
     logger.info("flagged: %s", "; ".join(flagged) or "nothing")
     files.write_json(job.output("audit"), result)
@@ -93,7 +97,8 @@ def _membership(
     job: program.Job, block: config.Audit, train: ImageSet, held_out: ImageSet, device: torch.device
 ) -> dict[str, memorisation.Membership]:
     """By the loss at each time, and at all of them together; train gives as many images a class as held-out has."""
-    network, _, _ = weights.load(job.input("weights"), device)
+    network, _, made = weights.load(job.input("weights"), device)
+    image_files.require_same_origin(job.input("weights"), made, job.input("train"), train.metadata)
     classes = len(train.classes)
     counts = torch.minimum(*(data.labels.bincount(minlength=classes) for data in (train, held_out)))
     if counts.sum() > block.members:

@@ -32,6 +32,7 @@ COMPARABLE = (
     "classifier_sha256",
     "reference",
     "source_checksum",
+    "settings",
 )
 """What measurements must agree in to be ranked against each other."""
 PILOTS_COMPARABLE = ("images", "seeds", "seed", "protocol", "validated_on")
@@ -109,7 +110,7 @@ def _table(rows: Rows, pilots: Rows, chosen: Row, by: str) -> pd.DataFrame:
         columns = {"step": "step", "accuracy": "pilot_accuracy", "standard_error": "pilot_standard_error"}
         table = table.merge(pd.DataFrame([row for _, row in pilots])[list(columns)].rename(columns=columns), "left")
     table["chosen_by"] = [by if step == chosen["step"] else None for step in table["step"]]
-    return table.drop(columns="weights_sha256", errors="ignore")
+    return table.drop(columns=["weights_sha256", "settings", "machine"], errors="ignore")
 
 
 def stage(job: program.Job) -> None:
@@ -127,7 +128,7 @@ def stage(job: program.Job) -> None:
     files.write_text(job.output("table"), _table(rows, pilots, chosen, by).to_csv(index=False))
     with files.replacing(job.output("weights")) as temporary:
         shutil.copyfile(source, temporary)
-    told = {"step": chosen["step"], "by": by, "fid": chosen["fid"]}
+    told = {"step": chosen["step"], "by": by, "fid": chosen["fid"], "weights_sha256": chosen["weights_sha256"]}
     if pilots:
         accuracy, error = next(
             (row["accuracy"], row["standard_error"]) for _, row in pilots if row["step"] == chosen["step"]

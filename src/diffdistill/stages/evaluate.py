@@ -14,7 +14,7 @@ from diffdistill.classify import evaluation, training
 from diffdistill.data import images as image_files
 from diffdistill.data import selection
 from diffdistill.runtime import device as devices
-from diffdistill.runtime import files, program
+from diffdistill.runtime import files, program, provenance
 
 logger = logging.getLogger("diffdistill")
 
@@ -45,7 +45,10 @@ def stage(job: program.Job) -> None:
     )  # fmt: skip
     row["seconds"] = round(time.perf_counter() - started, 3)
     logger.info("%s, seed %d: accuracy %.4f on %d test images", train_set, seed, row["accuracy"], len(test.labels))
-    files.write_json(job.output("accuracy"), row | evaluation.files_used(train_file, test_file))
+    files.write_json(
+        job.output("accuracy"),
+        row | evaluation.files_used(train_file, test_file) | {"made_from": provenance.of(job, device)},
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

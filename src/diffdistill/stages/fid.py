@@ -33,9 +33,8 @@ CLASS_MEASURES = ("class_fid", "label_agreement", "label_agreement_validation", 
 
 
 def stage(job: program.Job) -> None:
-    settings = dict(job.config)
-    count = settings.pop("devices")
-    block = config.read(config.Measurement, settings)
+    count = job.config.get("devices", 1)
+    block = config.read(config.Measurement, {key: value for key, value in job.config.items() if key != "devices"})
     with processes.joined(count, "fid.devices") as group:
         devices.use_threads(max(1, job.threads // group.local_count))
         _measure(job, block, group)
@@ -78,6 +77,8 @@ def _measure(job: program.Job, block: config.Measurement, group: processes.Proce
         "reference": f"{about['split']} of {about['images']}",
         "source_checksum": about["source_checksum"],
         "weights_sha256": files.sha256(weights_file),
+        "settings": json.dumps(block.model_dump(mode="json"), sort_keys=True),
+        "machine": devices.describe(group.device),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
     logger.info("step %d: FID %.4f", row["step"], distance)

@@ -7,7 +7,7 @@ from diffdistill import config
 from diffdistill.classify import training
 from diffdistill.data import images as image_files
 from diffdistill.runtime import device as devices
-from diffdistill.runtime import program
+from diffdistill.runtime import program, provenance
 
 
 def stage(job: program.Job) -> None:
@@ -19,7 +19,8 @@ def stage(job: program.Job) -> None:
         statistics=training.statistics(protocol, data.images), seed=job.config["seed"], device=device,
         progress="features",
     )  # fmt: skip
-    classifier.to_file(job.output("features"), data.classes)
+    origin = {key: data.metadata[key] for key in image_files.ORIGIN if key in data.metadata}
+    classifier.to_file(job.output("features"), data.classes, origin | provenance.as_metadata(job, device))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,7 +19,7 @@ from diffdistill.data.raw import Array
 from diffdistill.errors import UserError
 from diffdistill.metrics import agreement, features, frechet
 from diffdistill.runtime import device as devices
-from diffdistill.runtime import files, program
+from diffdistill.runtime import files, program, provenance
 from diffdistill.runtime import tensors as tensor_files
 
 logger = logging.getLogger("diffdistill")
@@ -42,7 +42,8 @@ def stage(job: program.Job) -> None:
         "classes": json.dumps(data.classes),
         "shape": json.dumps(list(data.images.shape[1:])),
     }
-    metadata |= {key: data.metadata[key] for key in ("source_checksum", "cut") if key in data.metadata}
+    metadata |= {key: data.metadata[key] for key in image_files.ORIGIN if key in data.metadata}
+    metadata |= provenance.as_metadata(job, devices.best_device())
     tensors = {"mean": torch.from_numpy(mean), "covariance": torch.from_numpy(covariance)}
     if "classifier" in job.inputs:
         tensors["points"], told = _of_classes(job, data, values if kind == "classifier" else None)

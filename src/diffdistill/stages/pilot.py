@@ -78,6 +78,7 @@ def stage(job: program.Job) -> None:
         "protocol": json.dumps(job.config["protocol"], sort_keys=True),
         "validated_on": files.sha256(validation_file),
         "weights_sha256": files.sha256(weights_file),
+        "machine": devices.describe(device),
     }
     logger.info(
         "step %d: accuracy %.4f ± %.4f on %d validation images", row["step"], accuracy, error, len(validation.labels)

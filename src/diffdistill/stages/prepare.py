@@ -51,7 +51,8 @@ def stage(job: program.Job) -> None:
             "source_checksum": raw.checksum,
             "split": name,
             **({"class_titles": json.dumps(raw.class_titles)} if raw.class_titles else {}),
-            "cut": json.dumps(block.model_dump(mode="json"), sort_keys=True),
+            # where the archive lay does not matter: its checksum tells what it is
+            "cut": json.dumps(block.model_dump(mode="json", exclude={"path", "urls", "checksum"}), sort_keys=True),
         }
         image_files.save(job.output(name), part_images, part_labels, metadata)
         logger.info("%s: %d images of %s, %d classes", name, len(part_images), part_images.shape[1:], len(raw.classes))

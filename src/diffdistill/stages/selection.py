@@ -21,7 +21,7 @@ from diffdistill.data.raw import Array
 from diffdistill.errors import UserError
 from diffdistill.metrics import agreement, features
 from diffdistill.runtime import device as devices
-from diffdistill.runtime import program
+from diffdistill.runtime import program, provenance
 from diffdistill.runtime import tensors as tensor_files
 
 logger = logging.getLogger("diffdistill")
@@ -54,6 +54,7 @@ def stage(job: program.Job) -> None:
     metadata = {
         **samples.metadata,
         "selected_by": json.dumps(block.model_dump(mode="json"), sort_keys=True),
+        **provenance.as_metadata(job, devices.best_device()),
         "selection": json.dumps({"drawn": len(samples.labels), "kept_by_class": kept, **account}, sort_keys=True),
     }
     image_files.save(job.output("distilled"), samples.images[left], labels[left], metadata)
@@ -61,7 +62,9 @@ def stage(job: program.Job) -> None:
 
 def _classifier(job: program.Job, samples: ImageSet) -> Classifier:
     path = job.input("classifier")
-    classes = json.loads(tensor_files.load(path, lambda name: False)[1].get("classes", "[]"))
+    made = tensor_files.load(path, lambda name: False)[1]
+    classes = json.loads(made.get("classes", "[]"))
+    image_files.require_same_origin(path, made, job.input("samples"), samples.metadata)
     if classes != samples.classes:
         raise UserError(f"{path} and {job.input('samples')} differ in class names or their order; make both again")
     return Classifier.from_file(path).to(devices.best_device())
