@@ -1,4 +1,4 @@
-"""What the switches of training and drawing gain on digits, each against the default, at equal seconds of drawing.
+"""What a switch of training or drawing changes on digits, each against config.yaml, at equal seconds of drawing.
 
 python -m benchmarks.switches [switch ...] [--seeds N] [--seconds S]      switches: see SWITCHES; all of them if none
 
@@ -33,7 +33,7 @@ TUNE = {
 }  # fmt: skip
 LEAPS = {"algorithm": "consistency", "steps": 2}
 SWITCHES: dict[str, dict[str, dict[str, Any]]] = {
-    "min_snr": {"train": {"loss_weight": "min_snr"}},
+    "unweighted": {"train": {"loss_weight": "none"}},
     "logit_normal": {"train": {"times": "logit_normal"}},
     "label_dropout": {"train": {"label_dropout": 0.1}},
     "augment": {"train": {"augment": "crop_scale_rotate"}},
@@ -164,7 +164,7 @@ def main() -> None:
     _, held = Split.pair(experiment({}, 0))
     print(f"{machine()}; {arguments.seconds:g} s of drawing, {arguments.seeds} networks, {CONVNETS} ConvNets each\n")
     print("| switch | images | accuracy | spread | training, s |\n|---|---|---|---|---|", flush=True)
-    for name in ("default", *(arguments.switches or SWITCHES)):
+    for name in ("config.yaml", *(arguments.switches or SWITCHES)):
         found, counts, spent = list[float](), list[int](), list[float]()
         for seed in range(arguments.seeds):
             one = experiment(SWITCHES.get(name, {}), seed)

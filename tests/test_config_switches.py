@@ -19,7 +19,7 @@ def parsed(**blocks: Any) -> config.Experiment:
     values = copy.deepcopy(PLAIN)
     digits = values["datasets"]["digits"]
     for name, block in blocks.items():
-        digits[name] = {**digits.get(name, {}), **block}
+        digits[name] = {**(digits.get(name) or {}), **block}
     return config.parse(values).experiment("digits")
 
 

@@ -131,7 +131,7 @@ def digits(**changes: dict[str, Any]) -> config.Experiment:
 def test_only_a_pilot_needs_pilots() -> None:
     assert digits().pilot_steps() == []
     assert digits(choose={"by": "pilot"}).pilot_steps() == digits().fid_steps()
-    assert digits(choose={"by": "pilot", "candidates": [3000, 5000]}).pilot_steps() == [3000, 5000]
+    assert digits(choose={"by": "pilot", "candidates": [2000, 4000]}).pilot_steps() == [2000, 4000]
 
 
 def test_a_pilot_trains_half_as_long_as_the_evaluation_unless_told() -> None:

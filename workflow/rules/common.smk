@@ -115,6 +115,22 @@ def classifier_of(wildcards):
     return path if experiment(wildcards).fid.measures_classes else []
 
 
+def drawn_with(wildcards):
+    """The weights that draw: the chosen or the tuned ones, and for autoguidance those of an earlier iteration."""
+    block = experiment(wildcards).sample
+    name = "tuned" if block.solver.algorithm == "consistency" else "chosen"
+    files = {"weights": f"results/{wildcards.dataset}/{name}.safetensors"}
+    if block.guidance is not None and block.guidance.from_step is not None:
+        files["guide"] = f"results/{wildcards.dataset}/weights/{block.guidance.from_step}.safetensors"
+    return files
+
+
+def divided_classes(wildcards):
+    """The parts of the classes, where training tells them apart."""
+    divided = experiment(wildcards).train.subclasses > 1
+    return f"results/{wildcards.dataset}/subclasses.safetensors" if divided else []
+
+
 def study_runs(wildcards):
     """What the study of an experiment trains, by name."""
     try:

@@ -109,9 +109,9 @@ rule report:
         **RESULTS,
         **STUDIES,
         **AUDITS,
-        audit=expand("results/{dataset}/audit.json", dataset=TARGETS),
         **{name: table_file(name) for name in TABLES if name.endswith("_csv")},
         **{name: figure_file(name) for name in FIGURES if name.endswith("_png")},
+        audit=expand("results/{dataset}/audit.json", dataset=TARGETS),
         real=REAL,
     output:
         page=report("results/report.html", caption="../report/report.rst", category="Report"),

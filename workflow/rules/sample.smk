@@ -1,13 +1,3 @@
-def drawn_with(wildcards):
-    """The weights that draw: the chosen or the tuned ones, and for autoguidance those of an earlier iteration."""
-    block = experiment(wildcards).sample
-    name = "tuned" if block.solver.algorithm == "consistency" else "chosen"
-    files = {"weights": f"results/{wildcards.dataset}/{name}.safetensors"}
-    if block.guidance is not None and block.guidance.from_step is not None:
-        files["guide"] = f"results/{wildcards.dataset}/weights/{block.guidance.from_step}.safetensors"
-    return files
-
-
 rule tune:
     input:
         weights="results/{dataset}/chosen.safetensors",

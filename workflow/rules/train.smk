@@ -1,9 +1,3 @@
-def divided_classes(wildcards):
-    """The parts of the classes, where training tells them apart."""
-    divided = experiment(wildcards).train.subclasses > 1
-    return f"results/{wildcards.dataset}/subclasses.safetensors" if divided else []
-
-
 rule subclasses:
     input:
         train=split("train"),
