@@ -28,7 +28,7 @@ def parsed(**blocks: Any) -> config.Experiment:
     [
         ({"sample": {"guidance": {"weight": 1.5}}}, ["sample.guidance", "train.label_dropout"]),
         ({"sample": {"guidance": {"weight": 2, "from_step": 1500}}}, ["guidance.from_step: 1500", "fid.every 1000"]),
-        ({"sample": {"guidance": {"weight": 2, "from_step": 9000}}}, ["from_step: 9000", "train.iterations 5000"]),
+        ({"sample": {"guidance": {"weight": 2, "from_step": 9000}}}, ["from_step: 9000", "up to train.iterations"]),
         ({"sample": {"guidance": {"weight": 2, "interval": [0.5, 0.1]}}}, ["interval [0.5, 0.1] must rise"]),
         ({"sample": {"solver": LEAPS}}, ["sample.solver.algorithm 'consistency'", "block tune"]),
         ({"fid": {"solver": LEAPS}, "tune": TUNE}, ["fid.solver", "'consistency'"]),

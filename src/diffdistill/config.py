@@ -425,7 +425,7 @@ class Choose(Block):
     candidates: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
     """Iterations that the pilot tries; null: all that are measured."""
     images: Positive = 2000
-    """Drawn of each candidate with sample's solver, unguided; with fid's where sample's needs tuned weights."""
+    """Drawn of each candidate with sample's solver, unguided."""
     seeds: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (0, 1, 2)
     protocol: Protocol | None = None
     """How a candidate's ConvNets are trained; null: as evaluate says, in half the steps or epochs."""
@@ -728,11 +728,6 @@ class Experiment(Block):
     def fid_devices(self) -> int:
         """Processes that share the images of a measurement."""
         return self.fid.devices or self.train.devices
-
-    @property
-    def pilot_solver(self) -> Solver:
-        """What the pilot draws with: as `sample` does, but for leaps, which need weights tuned after the choice."""
-        return self.fid.solver if self.sample.solver.algorithm == "consistency" else self.sample.solver
 
     @property
     def pilot_protocol(self) -> Protocol:

@@ -104,7 +104,7 @@ rule pilot:
         runtime=240,
     params:
         config=lambda wildcards: experiments.as_json(
-            solver=experiment(wildcards).pilot_solver,
+            solver=experiment(wildcards).sample.solver,
             images=experiment(wildcards).choose.images,
             batch_size=experiment(wildcards).choose.batch_size,
             seed=experiment(wildcards).choose.seed,

@@ -85,7 +85,7 @@ rule round_settings:
 
 rule round_sample:
     input:
-        weights="results/{dataset}/chosen.safetensors",
+        unpack(drawn_with),
         settings="results/{dataset}/rounds/{round}/settings.json",
     output:
         samples="results/{dataset}/rounds/{round}/samples.safetensors",
@@ -102,9 +102,11 @@ rule round_sample:
     resources:
         mem_mb=16000,
         runtime=120,
+    params:
+        inputs=lambda wildcards, input: [pair for pair in all_named(input) if not pair.startswith("settings=")],
     shell:
         'exec python -m diffdistill.stages.sample --config "$(cat {input.settings:q})" --threads {threads} --log {log:q}'
-        " --in weights={input.weights:q} --out samples={output.samples:q} account={output.account:q}"
+        " --in {params.inputs:q} --out samples={output.samples:q} account={output.account:q}"
 
 
 use rule selection as round_selection with:
