@@ -104,7 +104,7 @@ def experiment(
     }  # fmt: skip
     (folder / "samples.json").write_text(json.dumps(account))
     (folder / "audit.json").write_text(json.dumps(AUDIT))
-    Image.new("L", (60, 30)).save(folder / "audit_pairs.png")
+    Image.new("L", (600, 300)).save(folder / "audit_pairs.png")
     for file, count in (("samples", 3), ("real", 2)):
         labels = torch.arange(len(classes)).repeat(count)
         metadata = {"classes": json.dumps(classes)}

@@ -94,7 +94,7 @@ def browse(chromium: str, page: str, width: int, folder: Path) -> tuple[dict[str
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize(("name", "images"), [("one", 5), ("three", 10)])
+@pytest.mark.parametrize(("name", "images"), [("one", 6), ("three", 13)])
 def test_the_page_loads_whole_and_fits(
     chromium: str, pages: dict[str, Path], name: str, images: int, width: int, tmp_path: Path
 ) -> None:
