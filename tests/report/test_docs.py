@@ -14,7 +14,10 @@ from diffdistill import config
 from tests.report.conftest import REPOSITORY
 from tests.workflow.conftest import copy_project
 
-PAGES = [REPOSITORY / "docs" / f"{name}.md" for name in ("own-data", "cluster", "offline", "results", "training", "evaluation")]
+PAGES = [
+    REPOSITORY / "docs" / f"{name}.md"
+    for name in ("own-data", "cluster", "offline", "results", "training", "evaluation")
+]
 
 
 def blocks(page: Path, language: str) -> list[str]:

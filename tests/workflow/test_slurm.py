@@ -118,8 +118,13 @@ def test_both_data_sets_from_archives_to_figures_with_jobs_lost_on_the_way(proje
     assert profile.read_text() != given
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command("all"), cwd=folder, **quiet) as submitting:
+
+        def cancel() -> None:
+            freeze("results/cifar100/train/60.safetensors")  # it would be done before the scheduler has acted
+            subprocess.run(["scancel", *running("rule_train_wildcards_cifar100")], check=True)
+
         disturb = {
-            "cifar100": lambda: subprocess.run(["scancel", *running("rule_train_wildcards_cifar100")], check=True),
+            "cifar100": cancel,
             "tinyimagenet": lambda: freeze("results/tinyimagenet/train/60.safetensors"),
         }
 
