@@ -205,14 +205,25 @@ SWITCHES = {
 """Keys of Train that change nothing at their defaults."""
 
 
-class Train(Block):
+class Descent(Block):
+    """What training and tuning have in common."""
+
     iterations: Positive
-    slice_iterations: Positive
     batch_size: Positive
     """The global batch, whatever the number of devices."""
-    learning_rate: Rate = 2e-4
     warmup_iterations: NotNegative = 0
     decay: Literal["none", "linear", "cosine"] = "none"
+
+    @model_validator(mode="after")
+    def _warms_up_within(self) -> Self:
+        if self.warmup_iterations >= self.iterations:
+            raise ValueError(f"warmup_iterations {self.warmup_iterations} must be below iterations {self.iterations}")
+        return self
+
+
+class Train(Descent):
+    slice_iterations: Positive
+    learning_rate: Rate = 2e-4
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.03
     betas: tuple[Fraction, Fraction] = (0.99, 0.999)
     ema_decay: Fraction = 0.9999
@@ -250,8 +261,6 @@ class Train(Block):
 
     @model_validator(mode="after")
     def _numbers_fit(self) -> Self:
-        if self.warmup_iterations >= self.iterations:
-            raise ValueError(f"warmup_iterations {self.warmup_iterations} must be below iterations {self.iterations}")
         if self.devices > self.batch_size:
             raise ValueError(f"devices {self.devices} cannot share a batch of {self.batch_size}; give at most as many")
         families = ("flip", "crop", "scale", "rotate")
@@ -318,14 +327,10 @@ class Guidance(Block):
         return self
 
 
-class Tune(Block):
+class Tune(Descent):
     """How the chosen weights are tuned to leap from any time to the image, for solver.algorithm: consistency."""
 
-    iterations: Positive
-    batch_size: Positive
     learning_rate: Rate = 1e-4
-    warmup_iterations: NotNegative = 0
-    decay: Literal["none", "linear", "cosine"] = "none"
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     betas: tuple[Fraction, Fraction] = (0.9, 0.99)
     ema_decay: Fraction = 0.999
@@ -341,12 +346,6 @@ class Tune(Block):
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     """Of matrix products; a leap multiplies their rounding by sigma / alpha."""
     compile: Literal["auto"] | bool = "auto"
-
-    @model_validator(mode="after")
-    def _numbers_fit(self) -> Self:
-        if self.warmup_iterations >= self.iterations:
-            raise ValueError(f"warmup_iterations {self.warmup_iterations} must be below iterations {self.iterations}")
-        return self
 
 
 class Protocol(Block):

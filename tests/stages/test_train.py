@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +23,6 @@ from diffdistill.runtime import tensors as tensor_files
 from diffdistill.stages import train
 
 Tensors = dict[str, Tensor]
-
-
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    """The stage handles signals in this process; give the handlers back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

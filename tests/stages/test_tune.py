@@ -1,8 +1,6 @@
 """Tuning as a job: it goes on where it stopped, bit for bit, and its weights alone draw by leaps; guidance by files."""
 
 import json
-import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,15 +19,6 @@ from diffdistill.stages import sample, subclasses, tune
 
 SHAPE = weights.Shape(8, 1, 3, 4, 16, 2, 2, 4.0)
 METADATA = {"classes": json.dumps(["a", "b", "c"]), "source_checksum": "none", "config": "{}"}
-
-
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    """The stage handles signals in this process; give the handlers back."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

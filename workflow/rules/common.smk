@@ -111,8 +111,9 @@ def where_classes_are_measured(find):
 
 def classifier_of(wildcards):
     """The classifier trained on the real train split, by which classes are measured; nothing where they are not."""
-    path = f"results/{wildcards.dataset}/fid/features.safetensors"
-    return path if experiment(wildcards).fid.measures_classes else []
+    return where_classes_are_measured(lambda wildcards: f"results/{wildcards.dataset}/fid/features.safetensors")(
+        wildcards
+    )
 
 
 def drawn_with(wildcards):

@@ -11,7 +11,9 @@ from torch import Tensor
 from diffdistill.classify import training
 from diffdistill.data import images as image_files
 from diffdistill.data.images import ImageSet
+from diffdistill.errors import UserError
 from diffdistill.runtime import files
+from diffdistill.runtime import tensors as tensor_files
 
 
 def load(train_file: Path, test_file: Path) -> tuple[ImageSet, ImageSet]:
@@ -24,6 +26,18 @@ def load(train_file: Path, test_file: Path) -> tuple[ImageSet, ImageSet]:
     image_files.require_same_shape(train_file, train, test_file, test)
     image_files.require_same_origin(train_file, train.metadata, test_file, test.metadata)
     return train, test
+
+
+def judge_of(path: Path, of_file: Path, of: ImageSet, device: torch.device) -> training.Classifier:
+    """The classifier in `path`, to judge the set in `of_file`.
+
+    Raises UserError if they differ in class names or their order, or in their source.
+    """
+    made = tensor_files.load(path, lambda name: False)[1]
+    image_files.require_same_origin(path, made, of_file, of.metadata)
+    if json.loads(made.get("classes", "[]")) != of.classes:
+        raise UserError(f"{path} and {of_file} differ in class names or their order; make both again")
+    return training.Classifier.from_file(path).to(device)
 
 
 def tested(

@@ -135,6 +135,11 @@ def _apart(a: str, b: str, room: int = 80) -> str:
     return " against ".join(shown)
 
 
+def origin_of(metadata: Mapping[str, str]) -> dict[str, str]:
+    """What metadata says of the data set, to be passed on to what is made of it."""
+    return {key: metadata[key] for key in ORIGIN if key in metadata}
+
+
 def require_same_origin(
     path_a: Path, metadata_a: Mapping[str, str], path_b: Path, metadata_b: Mapping[str, str]
 ) -> None:

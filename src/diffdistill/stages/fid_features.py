@@ -19,8 +19,8 @@ def stage(job: program.Job) -> None:
         statistics=training.statistics(protocol, data.images), seed=job.config["seed"], device=device,
         progress="features",
     )  # fmt: skip
-    origin = {key: data.metadata[key] for key in image_files.ORIGIN if key in data.metadata}
-    classifier.to_file(job.output("features"), data.classes, origin | provenance.as_metadata(job, device))
+    made = image_files.origin_of(data.metadata) | provenance.as_metadata(job, device)
+    classifier.to_file(job.output("features"), data.classes, made)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -42,8 +42,7 @@ def stage(job: program.Job) -> None:
         "classes": json.dumps(data.classes),
         "shape": json.dumps(list(data.images.shape[1:])),
     }
-    metadata |= {key: data.metadata[key] for key in image_files.ORIGIN if key in data.metadata}
-    metadata |= provenance.as_metadata(job, devices.best_device())
+    metadata |= image_files.origin_of(data.metadata) | provenance.as_metadata(job, devices.best_device())
     tensors = {"mean": torch.from_numpy(mean), "covariance": torch.from_numpy(covariance)}
     if "classifier" in job.inputs:
         tensors["points"], told = _of_classes(job, data, values if kind == "classifier" else None)

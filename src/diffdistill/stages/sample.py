@@ -42,7 +42,7 @@ def stage(job: program.Job) -> None:
     guidance = None if block.guidance is None else block.guidance.model_dump()
     metadata = {
         "classes": made["classes"],
-        **{key: made[key] for key in image_files.ORIGIN if key in made},
+        **image_files.origin_of(made),
         "made_by": f"diffdistill sample, step {made['step']}, seed {block.seed}, {json.dumps(solver, sort_keys=True)}"
         + ("" if guidance is None else f", guidance {json.dumps(guidance, sort_keys=True)}"),
     }

@@ -13,16 +13,15 @@ from typing import Any
 from torch import Tensor
 
 from diffdistill import config
+from diffdistill.classify import evaluation
 from diffdistill.classify.training import Classifier
 from diffdistill.data import images as image_files
 from diffdistill.data import selection
 from diffdistill.data.images import ImageSet
 from diffdistill.data.raw import Array
-from diffdistill.errors import UserError
 from diffdistill.metrics import agreement, features
 from diffdistill.runtime import device as devices
 from diffdistill.runtime import program, provenance
-from diffdistill.runtime import tensors as tensor_files
 
 logger = logging.getLogger("diffdistill")
 
@@ -37,7 +36,7 @@ def stage(job: program.Job) -> None:
     account: dict[str, Any] = {}
     pick = selection.randomly(block.seed)
     if block.needs_classifier:
-        classifier = _classifier(job, samples)
+        classifier = evaluation.judge_of(job.input("classifier"), job.input("samples"), samples, devices.best_device())
         labels, left, account = _judged(job, block, samples, classifier)
         if block.method in GREEDY:
 
@@ -58,16 +57,6 @@ def stage(job: program.Job) -> None:
         "selection": json.dumps({"drawn": len(samples.labels), "kept_by_class": kept, **account}, sort_keys=True),
     }
     image_files.save(job.output("distilled"), samples.images[left], labels[left], metadata)
-
-
-def _classifier(job: program.Job, samples: ImageSet) -> Classifier:
-    path = job.input("classifier")
-    made = tensor_files.load(path, lambda name: False)[1]
-    classes = json.loads(made.get("classes", "[]"))
-    image_files.require_same_origin(path, made, job.input("samples"), samples.metadata)
-    if classes != samples.classes:
-        raise UserError(f"{path} and {job.input('samples')} differ in class names or their order; make both again")
-    return Classifier.from_file(path).to(devices.best_device())
 
 
 def _judged(

@@ -5,7 +5,6 @@ training on all real images, which is not repeated where the distilled set is as
 """
 
 import dataclasses
-import json
 import logging
 import sys
 import time
@@ -21,7 +20,6 @@ from diffdistill.data.images import ImageSet
 from diffdistill.errors import UserError
 from diffdistill.runtime import device as devices
 from diffdistill.runtime import files, program
-from diffdistill.runtime import tensors as tensor_files
 
 logger = logging.getLogger("diffdistill")
 
@@ -43,7 +41,8 @@ def stage(job: program.Job) -> None:
     kept = _kept(job, run, train, distilled, seed)
     images, labels = train.images[kept], train.labels[kept]
     if run.labels == "soft":
-        labels = _soft(job, train, images)
+        judge = evaluation.judge_of(job.input("classifier"), train_file, train, device)
+        labels = training.logits(judge, images).softmax(1)
     row = varied | evaluation.tested(
         images, labels, test, protocol=_protocol(block, run, distilled), seed=seed, device=device,
         progress=f"{run.name}, seed {seed}", student=run.student,
@@ -88,18 +87,6 @@ def _kept(job: program.Job, run: config.Run, train: ImageSet, distilled: int, se
     if run.train_set == "real-random" and distilled < len(every):
         return selection.at_random(train.labels, distilled, seed)
     return every
-
-
-def _soft(job: program.Job, train: ImageSet, images: Tensor) -> Tensor:
-    """Probabilities (N, K) float32 that the classifier of the real train split gives images uint8 (N, C, H, W).
-
-    Raises UserError if its classes are not the set's.
-    """
-    path = job.input("classifier")
-    if json.loads(tensor_files.load(path, lambda name: False)[1].get("classes", "[]")) != train.classes:
-        raise UserError(f"{path} and {job.input('train')} differ in class names or their order; make both again")
-    judge = training.Classifier.from_file(path).to(devices.best_device())
-    return training.logits(judge, images).softmax(1)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
