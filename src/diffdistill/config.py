@@ -253,7 +253,7 @@ class Train(Descent):
     micro_batch_size: Positive | None = None
     """Images that a device takes at once, to save memory; null: its whole share of the batch."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the network's matrix products; auto: bfloat16 on GPUs that have it, else float32."""
+    """Of the network's matrix products; auto: bfloat16 on GPUs and processors that multiply it, else float32."""
     compile: Literal["auto"] | bool = "auto"
     """torch.compile; auto: on GPUs."""
     tensorboard: bool = False

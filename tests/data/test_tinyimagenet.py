@@ -54,8 +54,8 @@ def test_labels_and_order(tmp_path: Path) -> None:
     assert raw.test_images is not None and raw.test_labels is not None
     assert raw.classes == ["n1", "n2"] and raw.class_titles == ["cat, true cat", "dog"]
     assert raw.train_labels.tolist() == [0, 1] and raw.test_labels.tolist() == [1, 0]
-    assert raw.train_images[:, :, 5, 5].tolist() == [[10, 0, 245], [20, 20, 20]]
-    assert raw.test_images[:, 0, 0, 0].tolist() == [40, 30]
+    assert np.asarray(raw.train_images)[:, :, 5, 5].tolist() == [[10, 0, 245], [20, 20, 20]]
+    assert np.asarray(raw.test_images)[:, 0, 0, 0].tolist() == [40, 30]
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:
         archive.extractall(tmp_path)
     assert np.array_equal(tinyimagenet.read(tmp_path / ROOT).train_images, raw.train_images)

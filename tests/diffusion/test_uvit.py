@@ -132,3 +132,16 @@ def test_few_and_many_tokens_take_the_same_attention(monkeypatch: pytest.MonkeyP
     few = uvit.attention(query, key, value)
     monkeypatch.setattr(uvit, "FEW_TOKENS", 0)
     torch.testing.assert_close(uvit.attention(query, key, value), few)
+
+
+def test_layers_are_those_of_timm() -> None:
+    from timm import layers
+
+    torch.manual_seed(0)
+    x, h = torch.randn(2, 3, 8, 8), torch.randn(2, 5, 12)
+    for ours, theirs, given in (
+        (uvit.PatchEmbed(4, 3, 12), layers.PatchEmbed(8, 4, 3, 12), x),
+        (uvit.Mlp(12, 48), layers.Mlp(12, 48), h),
+    ):
+        theirs.load_state_dict(ours.state_dict(), strict=True)
+        assert torch.equal(ours(given), theirs(given))

@@ -109,6 +109,19 @@ def test_who_logs_what(
     assert [record.message for record in caplog.records] == heard
 
 
-def test_auto_precision_needs_a_gpu() -> None:
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"avx2": True, "avx512_f": True, "avx512_bf16": False}, torch.float32),
+        ({"avx512_f": True, "avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+        ({}, torch.float32),
+    ],
+)
+def test_auto_precision_is_what_the_processor_multiplies(
+    capabilities: dict[str, bool], expected: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cpu = torch.device("cpu")
-    assert device.precision("auto", cpu) == torch.float32 and device.precision("bfloat16", cpu) == torch.bfloat16
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert device.precision("auto", cpu) == expected
+    assert device.precision("float32", cpu) == torch.float32 and device.precision("bfloat16", cpu) == torch.bfloat16

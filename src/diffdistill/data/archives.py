@@ -117,13 +117,14 @@ class _Guard:
         pure = PurePosixPath(name.replace("\\", "/"))
         if pure.is_absolute() or ".." in pure.parts or not pure.parts:
             raise self._refuse(name, "points outside")
-        if pure.as_posix() in self._seen:
+        clean = name if pure.as_posix() == name else pure.as_posix()  # one text in memory for each of many names
+        if clean in self._seen:
             raise self._refuse(name, "is there twice")
-        self._seen.add(pure.as_posix())
+        self._seen.add(clean)
         self._total += size
         if size < 0 or size > MEMBER_LIMIT or self._total > self._limit:
             raise self._refuse(name, f"claims {size} bytes unpacked ({self._total} so far), which is not plausible")
-        return pure.as_posix()
+        return clean
 
     def _refuse(self, name: str, why: str) -> UserError:
         return UserError(f"{self._path}: refused, because {name!r} {why}; pack plain files only")
@@ -156,6 +157,7 @@ def _tar_entries(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes | None
     guard = _Guard(path)
     with tarfile.open(path, tarinfo=_Header) as archive:
         for member in archive:
+            archive.members = []  # type: ignore[attr-defined]  # tarfile would keep them all
             if member.isdir():
                 continue
             name = guard.name(member.name, member.size, not member.isreg() or member.issparse())

@@ -8,7 +8,7 @@ import numpy as np
 
 from diffdistill.data import archives
 from diffdistill.data.decoding import Failures, decode
-from diffdistill.data.raw import Array, RawData
+from diffdistill.data.raw import OnDisk, RawData
 from diffdistill.errors import UserError
 
 SPLITS = ("train", "test")
@@ -22,12 +22,12 @@ class _Picture:
     class_name: str
 
 
-def read(path: Path, *, size: int | None = None, channels: int | None = None) -> RawData:
+def read(path: Path, *, size: int | None = None) -> RawData:
     """Images uint8 (N, C, H, W) in the sorted order of their names; class names are the folders', sorted.
 
     Every file in a class folder must be a picture by its content, whatever its name; hidden files are passed over.
-    size: each picture's middle square, resized to size x size; None demands that all have one size. channels: 1 or 3;
-    None means 1 if all pictures are grey, else 3. Raises UserError with the first ten and the number of bad files.
+    size: each picture's middle square, resized to size x size; None demands that all have one size. One channel if all
+    pictures are grey, else three. Raises UserError with the first ten and the number of bad files.
     """
     pictures = _pictures(path)
     if not any(picture.split == "train" for picture in pictures.values()):
@@ -36,36 +36,40 @@ def read(path: Path, *, size: int | None = None, channels: int | None = None) ->
     unknown = sorted({picture.class_name for picture in pictures.values()} - set(classes))
     if unknown:
         raise UserError(f"{path}: test/{unknown[0]} has no counterpart in train/; name the classes alike")
-    decoded, failures = dict[str, Array](), Failures()
-    for name, data in archives.read(path, pictures.__contains__):
+    train, test = (sorted(name for name, found in pictures.items() if found.split == split) for split in SPLITS)
+    rows = {name: row for row, name in enumerate([*train, *test])}
+    images, sizes, failures = None, Counter[str](), Failures()
+    for name, data in archives.read(path, rows.__contains__):
         try:
-            decoded[name] = decode(data, channels=channels, size=size)
+            picture = decode(data, size=size)
         except ValueError as error:
             failures.add(name, error)
+            continue
+        channels, height, width = picture.shape
+        sizes[f"{width}x{height}"] += 1
+        if images is None:
+            images = OnDisk.room(len(rows), *picture.shape)
+        elif channels > images.shape[1]:
+            images = images.in_colour()
+        if len(sizes) == 1:
+            images[rows[name]] = picture
     failures.raise_if_any(path)
-    sizes = Counter(f"{array.shape[2]}x{array.shape[1]}" for array in decoded.values())
     if len(sizes) > 1:
         common = ", ".join(f"{count} of {name}" for name, count in sizes.most_common(3))
         raise UserError(f"{path}: pictures of {len(sizes)} sizes ({common}); set source.size to bring them to one")
-    channels = max(array.shape[0] for array in decoded.values())
-    (train_images, train_labels), test = (_stacked(split, pictures, decoded, classes, channels) for split in SPLITS)
-    test_images, test_labels = test if len(test[1]) else (None, None)
-    return RawData(train_images, train_labels, test_images, test_labels, classes, archives.checksum(path))
-
-
-def _stacked(
-    split: str, pictures: dict[str, _Picture], decoded: dict[str, Array], classes: list[str], channels: int
-) -> tuple[Array, Array]:
-    """Takes the split's pictures out of `decoded`, so that they are not held twice."""
-    names = [name for name in decoded if pictures[name].split == split]
-    names.sort()
+    assert images is not None  # there are train pictures, and all were read
     position = {name: index for index, name in enumerate(classes)}
-    labels = np.array([position[pictures[name].class_name] for name in names], dtype=np.int64)
-    height, width = decoded[names[0]].shape[1:] if names else (0, 0)
-    images = np.empty((len(names), channels, height, width), dtype=np.uint8)
-    for row, name in enumerate(names):
-        images[row] = decoded.pop(name)  # grey broadcasts to three channels
-    return images, labels
+    train_labels, test_labels = (
+        np.array([position[pictures[name].class_name] for name in names], dtype=np.int64) for names in (train, test)
+    )
+    return RawData(
+        images.part(0, len(train)),
+        train_labels,
+        images.part(len(train), len(test)) if test else None,
+        test_labels if test else None,
+        classes,
+        archives.checksum(path),
+    )
 
 
 def _pictures(path: Path) -> dict[str, _Picture]:
@@ -85,10 +89,11 @@ def _pictures(path: Path) -> dict[str, _Picture]:
     others = sorted(tops - set(SPLITS))
     if split and others:
         raise UserError(f"{path}: folder '{others[0]}' beside train/; only train/ and test/ can be there")
-    pictures = {}
+    pictures, known = dict[str, _Picture](), dict[_Picture, _Picture]()
     for name, parts in parts_of.items():
         if len(parts) > 1 + split:
-            pictures[name] = _Picture(parts[0] if split else "train", parts[split])
+            picture = _Picture(parts[0] if split else "train", parts[split])
+            pictures[name] = known.setdefault(picture, picture)  # one object a class, not a picture
         elif PurePosixPath(name).suffix.lower() in _PICTURE_SUFFIXES:
             raise UserError(f"{path}: {name} is in no class folder; move it into one or remove it")
     return pictures

@@ -182,7 +182,7 @@ class Writer:
         self._finished = False
         return self
 
-    def append(self, images: Tensor, labels: Tensor) -> None:
+    def append(self, images: Tensor | np.ndarray[Any, Any], labels: Tensor | np.ndarray[Any, Any]) -> None:
         """images: uint8 (B, C, H, W); labels: int64 (B,)."""
         x, y = _checked(images, labels, self._metadata)
         if tuple(x.shape[1:]) != self._shape:

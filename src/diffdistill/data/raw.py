@@ -1,7 +1,8 @@
 """What every reader returns: the images, labels and class names as published."""
 
-from dataclasses import dataclass
-from typing import Any
+import tempfile
+from dataclasses import dataclass, replace
+from typing import IO, Any, Protocol
 
 import numpy as np
 
@@ -10,13 +11,67 @@ from diffdistill.errors import UserError
 Array = np.ndarray[Any, Any]
 
 
+class Images(Protocol):
+    """uint8 (N, C, H, W), in memory or not: an array, or whatever else gives the rows asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: Array) -> Array:
+        """Images uint8 (B, C, H, W) of the rows int64 (B,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """Images uint8 (N, C, H, W) in a nameless temporary file, so that memory does not grow with their number."""
+
+    file: IO[bytes]
+    shape: tuple[int, ...]
+    first: int = 0
+    """The file's row that is row 0 here."""
+
+    @classmethod
+    def room(cls, *shape: int) -> "OnDisk":
+        """All black."""
+        file = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as the images
+        file.truncate(int(np.prod(shape)))
+        return cls(file, shape)
+
+    def __setitem__(self, row: int, image: Array) -> None:
+        """image: uint8 (C, H, W), or (1, H, W) for all channels alike."""
+        self.file.seek((self.first + row) * int(np.prod(self.shape[1:])))
+        self.file.write(np.broadcast_to(image, self.shape[1:]).tobytes())
+
+    def __getitem__(self, rows: Array) -> Array:
+        images = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        for place, row in enumerate(rows):
+            self.file.seek((self.first + int(row)) * images[place].size)
+            images[place] = np.frombuffer(self.file.read(images[place].size), np.uint8).reshape(self.shape[1:])
+        return images
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        return self[np.arange(self.shape[0])]
+
+    def part(self, first: int, count: int) -> "OnDisk":
+        """Some rows in succession, of the same file."""
+        return replace(self, shape=(count, *self.shape[1:]), first=self.first + first)
+
+    def in_colour(self) -> "OnDisk":
+        """A copy of three channels, made of one."""
+        copied = OnDisk.room(self.shape[0], 3, *self.shape[2:])
+        for row in range(self.shape[0]):
+            copied[row] = self[np.array([row])][0]
+        return copied
+
+
 @dataclass(frozen=True)
 class RawData:
     """Images uint8 (N, C, H, W); labels int64 (N,), indices into classes; test is None where none is published."""
 
-    train_images: Array
+    train_images: Images
     train_labels: Array
-    test_images: Array | None
+    test_images: Images | None
     test_labels: Array | None
     classes: list[str]
     """Names in sorted order: the one order of classes there is."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from diffdistill.data import archives
 from diffdistill.data.decoding import Failures, decode
-from diffdistill.data.raw import Array, RawData
+from diffdistill.data.raw import Array, OnDisk, RawData
 from diffdistill.errors import UserError
 
 SIDE = 64
@@ -38,9 +38,9 @@ def read(path: Path) -> RawData:
         raise UserError(f"{path}: {root}wnids.txt names a class twice; fetch it again")
     train = _train_pictures(path, root, names, position)
     test = _test_pictures(path, root, names, position, texts.get(ANNOTATIONS))
-    # one pass over the archive, each picture straight to its row: 1.2 GB are not held twice
+    # one pass over the archive, each picture straight to its row
     rows = {name: row for row, name in enumerate([*train, *test])}
-    images, failures = np.empty((len(rows), 3, SIDE, SIDE), np.uint8), Failures()
+    images, failures = OnDisk.room(len(rows), 3, SIDE, SIDE), Failures()
     for name, data in archives.read(path, rows.__contains__):
         try:
             picture = decode(data, channels=3)
@@ -52,9 +52,9 @@ def read(path: Path) -> RawData:
     failures.raise_if_any(path)
     titles = dict(line.split("\t", 1) for line in texts.get("words.txt", "").splitlines() if "\t" in line)
     return RawData(
-        images[: len(train)],
+        images.part(0, len(train)),
         _labels(train),
-        images[len(train) :],
+        images.part(len(train), len(test)),
         _labels(test),
         classes,
         archives.checksum(path),

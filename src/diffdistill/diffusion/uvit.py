@@ -6,7 +6,6 @@ Bao et al. 2023, "All are Worth Words" (arXiv 2209.12152). State-dict keys are t
 import math
 
 import torch
-from timm.layers import Mlp, PatchEmbed  # type: ignore[attr-defined]
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -34,6 +33,32 @@ def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         weights = torch.softmax(query * query.shape[3] ** -0.5 @ key.transpose(2, 3), dim=3)  # (B, heads, L, L)
         return weights @ value
     return F.scaled_dot_product_attention(query, key, value)
+
+
+class PatchEmbed(nn.Module):
+    """(B, C, H, W) -> (B, L, D): one token a patch, row by row. The same as timm.layers.PatchEmbed.
+
+    It and Mlp are written out because the import of timm takes longer than that of torch, in every stage.
+    """
+
+    def __init__(self, patch_size: int, in_chans: int, embed_dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_chans, embed_dim, patch_size, stride=patch_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.proj(x).flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
+
+
+class Mlp(nn.Module):
+    """Two linear layers with GELU between them, over (B, L, D). The same as timm.layers.Mlp."""
+
+    def __init__(self, dim: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))  # type: ignore[no-any-return]
 
 
 class Attention(nn.Module):
@@ -98,7 +123,7 @@ class UViT(nn.Module):
         if depth % 2:
             raise ValueError(f"depth {depth} is odd; long skip connections join two equal halves")
         self.in_chans, self.patch_size, self.embed_dim = in_chans, patch_size, embed_dim
-        self.patch_embed = PatchEmbed(img_size, patch_size, in_chans, embed_dim)
+        self.patch_embed = PatchEmbed(patch_size, in_chans, embed_dim)
         self.time_embed = (
             nn.Sequential(nn.Linear(embed_dim, 4 * embed_dim), nn.SiLU(), nn.Linear(4 * embed_dim, embed_dim))
             if mlp_time_embed

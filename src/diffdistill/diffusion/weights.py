@@ -4,15 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 
+from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensors as tensor_files
-
-if TYPE_CHECKING:
-    from diffdistill.diffusion.uvit import UViT
 
 
 @dataclass(frozen=True)
@@ -42,10 +39,7 @@ class Shape:
         """How many labels the network knows."""
         return self.num_classes * (len(self.subclasses[0]) if self.subclasses else 1) + self.null_label
 
-    def build(self) -> "UViT":
-        # imported here: timm's layers take a second, which those who only move weights need not wait for
-        from diffdistill.diffusion.uvit import UViT
-
+    def build(self) -> UViT:
         arguments = asdict(self) | {"num_classes": self.labels}
         return UViT(**{name: value for name, value in arguments.items() if name not in ("subclasses", "null_label")})
 
@@ -54,7 +48,7 @@ def save(path: Path, tensors: Mapping[str, torch.Tensor], shape: Shape, metadata
     tensor_files.save(path, tensors, {**metadata, "shape": json.dumps(asdict(shape))})
 
 
-def load(path: Path, device: torch.device) -> tuple["UViT", Shape, dict[str, str]]:
+def load(path: Path, device: torch.device) -> tuple[UViT, Shape, dict[str, str]]:
     """The network in evaluation mode, its shape, and the file's metadata.
 
     Raises UserError if a tensor is missing, superfluous, of another shape or not finite.

@@ -41,9 +41,18 @@ def require_gpus(processes: int, setting: str) -> None:
 
 
 def precision(wanted: str, device: torch.device) -> torch.dtype:
-    """Of matrix products, by its name: float32, bfloat16, or auto, which is bfloat16 on a GPU that has it."""
+    """Of matrix products, by its name: float32, bfloat16, or auto, which is bfloat16 where the device multiplies it.
+
+    By what the device is, not by a measurement: the same command on the same machine must compute the same.
+    """
     if wanted == "auto":
-        native = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+        if device.type == "cuda":
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            found: dict[str, bool] = getattr(
+                torch.cpu, "get_capabilities", dict
+            )()  # newer than the oldest torch we take
+            native = any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
         wanted = "bfloat16" if native else "float32"
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
 

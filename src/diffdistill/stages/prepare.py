@@ -10,14 +10,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from diffdistill import config
 from diffdistill.data import cifar, digits, fetching, folder, idx, splits, tinyimagenet
 from diffdistill.data import images as image_files
-from diffdistill.data.raw import Array, RawData
+from diffdistill.data.raw import Array, Images, RawData
 from diffdistill.errors import UserError
 from diffdistill.runtime import program
 
 logger = logging.getLogger("diffdistill")
+
+ROWS = 1000
+"""Images that are in memory at once, where the reader leaves them on disk."""
 
 
 def stage(job: program.Job) -> None:
@@ -28,23 +33,23 @@ def stage(job: program.Job) -> None:
     if len(raw.classes) < 2:
         raise UserError(f"source: the only class is {raw.classes}; two at least are needed to tell them apart")
     images, labels = raw.train_images, raw.train_labels
-    parts: dict[str, tuple[Array, Array]] = {}
+    rest = np.arange(len(labels))
+    parts: dict[str, tuple[Images, Array, Array]] = {}
     if raw.test_images is not None and raw.test_labels is not None:
         if raw.test_images.shape[1:] != images.shape[1:]:
             raise UserError(
                 f"source: test images are {raw.test_images.shape[1:]}, but train images {images.shape[1:]}; "
                 "give both in one size and kind"
             )
-        parts["test"] = (raw.test_images, raw.test_labels)
+        parts["test"] = (raw.test_images, raw.test_labels, np.arange(len(raw.test_labels)))
     elif block.test_per_class is None:
         raise UserError(f"source.test_per_class is missing: {block.kind} publishes no test split; say how many to cut")
     else:
         rest, cut = splits.cut(labels, per_class=block.test_per_class, seed=block.seed)
-        parts["test"] = (images[cut], labels[cut])
-        images, labels = images[rest], labels[rest]
-    rest, cut = splits.cut(labels, per_class=block.validation_per_class, seed=block.seed + 1)
-    parts |= {"validation": (images[cut], labels[cut]), "train": (images[rest], labels[rest])}
-    for name, (part_images, part_labels) in parts.items():
+        parts["test"] = (images, labels, cut)
+    train, cut = splits.cut(labels[rest], per_class=block.validation_per_class, seed=block.seed + 1)
+    parts |= {"validation": (images, labels, rest[cut]), "train": (images, labels, rest[train])}
+    for name, (part_images, part_labels, rows) in parts.items():
         metadata = {
             "classes": json.dumps(raw.classes),
             "source": block.kind,
@@ -54,8 +59,12 @@ def stage(job: program.Job) -> None:
             # where the archive lay does not matter: its checksum tells what it is
             "cut": json.dumps(block.model_dump(mode="json", exclude={"path", "urls", "checksum"}), sort_keys=True),
         }
-        image_files.save(job.output(name), part_images, part_labels, metadata)
-        logger.info("%s: %d images of %s, %d classes", name, len(part_images), part_images.shape[1:], len(raw.classes))
+        shape = part_images.shape[1:]
+        with image_files.Writer(job.output(name), shape, metadata) as writer:
+            for some in np.split(rows, range(ROWS, len(rows), ROWS)):
+                writer.append(part_images[some], part_labels[some])
+            writer.finish()
+        logger.info("%s: %d images of %s, %d classes", name, len(rows), shape, len(raw.classes))
 
 
 def _read(block: config.Source, files: list[Path]) -> RawData:
