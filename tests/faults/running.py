@@ -239,10 +239,12 @@ TIMES = {"seconds", "used_seconds", "images_per_second", "batch_size"}
 def results(folder: Path, *jobs: Job) -> dict[str, Any]:
     """The jobs' outputs that are there, by path, without what a clock says; of a broken file, what is wrong with it."""
     paths = [path for job in jobs for path in job.outputs.values()]
-    return {path: _timeless(folder / path) for path in paths if (folder / path).exists()}
+    return {path: timeless(folder / path) for path in paths if (folder / path).exists()}
 
 
-def _timeless(path: Path) -> Any:
+def timeless(path: Path) -> Any:
+    """What a file of the workflow holds, without what a clock says; of a broken one, what is wrong with it."""
+
     def kept(values: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in values.items() if key not in TIMES}
 

@@ -1,11 +1,9 @@
 """The paper's two data sets, shrunk, from archives to figures by a real one-node SLURM, with jobs lost on the way."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pandas as pd
 import pytest
 
 from .conftest import copy_project
+from .slurm import IMPATIENT, jobs, running, wait_for
 
 pytestmark = pytest.mark.slow
 SMALL = """
@@ -67,33 +66,11 @@ def project(tmp_path: Path, shared: Path, cluster: None) -> Iterator[Project]:
     (folder / "small.yaml").write_text(SMALL.format(shared=shared))
 
     def command(*arguments: str) -> list[str]:
-        # no accounting runs on this cluster, and nobody wants to wait 40 seconds for the first look
-        impatient = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"]
-        impatient += ["--seconds-between-status-checks", "2", "--latency-wait", "10"]
         start = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", "small.yaml"]
-        return [*start, *impatient, *arguments]
+        return [*start, *IMPATIENT, *arguments]
 
     yield folder, command
     subprocess.run(["scancel", "--full", "--user", "root"], check=False)
-
-
-def jobs() -> dict[str, dict[str, str]]:
-    """What SLURM knows of its jobs, by their number; Comment says which rule a job runs."""
-    listed = subprocess.run(["scontrol", "show", "jobs", "--oneliner"], capture_output=True, text=True, check=True)
-    found = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in listed.stdout.splitlines()]
-    return {job["JobId"]: job for job in found if "JobId" in job}
-
-
-def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds} s for {what}"
-        time.sleep(0.2)
-
-
-def running(rule: str) -> list[str]:
-    """Numbers of the jobs that run a rule now, such as rule_train_wildcards_cifar100_4."""
-    return [n for n, job in jobs().items() if job["JobState"] == "RUNNING" and job["Comment"].startswith(rule)]
 
 
 def freeze(output: str) -> None:

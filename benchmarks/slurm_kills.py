@@ -1,0 +1,103 @@
+"""Disturbs a small experiment on a SLURM cluster at random moments, and compares its results with an undisturbed run's.
+
+python -m benchmarks.slurm_kills --rounds 10: in turn a job's time runs out, jobs are cancelled, and the submitting
+process is killed while its jobs run on; then the same command goes on. It needs `sbatch`, and the partitions cpu and
+gpu. Exits with 1 on any difference: another bit (but for what a clock says), a row or file lost, doubled or left over.
+"""
+
+import argparse
+import itertools
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.faults.running import timeless
+from tests.workflow.conftest import copy_project
+from tests.workflow.slurm import IMPATIENT, jobs, running, wait_for
+
+SMALL = """
+datasets:
+  digits:
+    threads: 1
+    model: {embed_dim: 32, depth: 2, num_heads: 2}
+    train: {iterations: 1200, slice_iterations: 600, batch_size: 32, save_seconds: 0.5, log_every: 20}
+    fid: {every: 300, images: 300, classifier: {steps: 100, width: 16}}
+    sample: {budget_seconds: null, images: 2000}
+    evaluate: {seeds: [0, 1], protocol: {steps: 200, width: 16}}
+"""
+TARGETS = ("results/digits/accuracy.csv", "results/digits/baselines.csv", "results/digits/loss.csv")
+COMMAND = (sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", "small.yaml", *IMPATIENT)
+KINDS = ("time limit", "scancel", "submitting process killed")
+MADE = ("results/digits", "data", "logs", ".snakemake")
+
+
+def results(folder: Path) -> dict[str, Any]:
+    """By path, without what a clock says; the pictures and tables of a run are made of these."""
+    found = [path for name in ("results/digits", "data") for path in (folder / name).rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): timeless(path) for path in found}
+
+
+def finish(folder: Path) -> None:
+    for _ in range(3):
+        ended = subprocess.run([*COMMAND, *TARGETS], cwd=folder, capture_output=True, text=True, check=False)
+        if ended.returncode == 0:
+            return
+    raise RuntimeError(ended.stdout[-2000:] + ended.stderr[-4000:])
+
+
+def disturbed(folder: Path, kind: str, moment: float) -> bool:
+    """Run with one disturbance after `moment` seconds, then to the end. False if all was done before it."""
+    for name in MADE:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    before, nothing = set(jobs()), subprocess.DEVNULL
+    with subprocess.Popen([*COMMAND, *TARGETS], cwd=folder, stdout=nothing, stderr=nothing) as submitting:
+        time.sleep(moment)
+        if kind == "submitting process killed":
+            submitting.send_signal(signal.SIGKILL)
+            hit = submitting.wait() == -signal.SIGKILL
+        else:
+            wait_for(lambda: running("rule_") or submitting.poll() is not None, 120, "a job that runs")
+            for number in running("rule_"):
+                end = ["scontrol", "update", f"JobId={number}", "EndTime=now"]
+                subprocess.run(end if kind == "time limit" else ["scancel", number], check=False)
+            submitting.wait()
+            ends = {job["JobState"] for number, job in jobs().items() if number not in before}
+            hit = bool(ends & {"TIMEOUT", "CANCELLED"})
+    finish(folder)
+    return hit
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    arguments = parser.parse_args(argv)
+    moments, failures = Random(arguments.seed), list[str]()
+    with tempfile.TemporaryDirectory(dir=Path.home()) as name:
+        folder = copy_project(Path(name) / "project")
+        (folder / "small.yaml").write_text(SMALL)
+        started = time.monotonic()
+        finish(folder)
+        seconds, expected = time.monotonic() - started, results(folder)
+        print(f"undisturbed: {len(expected)} files in {seconds:.0f} s\n")
+        print("| round | what | after, s | hit | all identical |\n|---|---|---|---|---|")
+        for number, kind in zip(range(arguments.rounds), itertools.cycle(KINDS), strict=False):
+            moment = moments.uniform(0.05, 0.9) * seconds
+            hit = disturbed(folder, kind, moment)
+            found = results(folder)
+            wrong = [f"{path}" for path in sorted({*found, *expected}) if found.get(path) != expected.get(path)]
+            said = "yes" if hit else "no"
+            print(f"| {number} | {kind} | {moment:.0f} | {said} | {', '.join(wrong) or 'yes'} |", flush=True)
+            failures += wrong
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""What SLURM knows of the jobs that a workflow has submitted."""
+
+import re
+import subprocess
+import time
+from collections.abc import Callable
+
+IMPATIENT = (
+    # nobody wants to wait 40 seconds for the first look; and a cluster of one node may keep no accounts
+    "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2",
+    "--seconds-between-status-checks", "2", "--latency-wait", "10",
+)  # fmt: skip
+"""Arguments of snakemake for a cluster that does nothing else."""
+
+
+def jobs() -> dict[str, dict[str, str]]:
+    """What SLURM knows of its jobs, by their number; Comment says which rule a job runs."""
+    listed = subprocess.run(["scontrol", "show", "jobs", "--oneliner"], capture_output=True, text=True, check=True)
+    found = [dict(re.findall(r"(\w+)=(\S*)", line)) for line in listed.stdout.splitlines()]
+    return {job["JobId"]: job for job in found if "JobId" in job}
+
+
+def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s for {what}"
+        time.sleep(0.2)
+
+
+def running(rule: str) -> list[str]:
+    """Numbers of the jobs that run a rule now, such as rule_train_wildcards_cifar100_4."""
+    return [n for n, job in jobs().items() if job["JobState"] == "RUNNING" and job["Comment"].startswith(rule)]
