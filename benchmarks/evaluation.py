@@ -1,13 +1,17 @@
 """A whole ConvNet evaluation, 20 epochs of 10,000 images of 32x32 in batches of 256, against the challenge's loop.
 
-Both are shortened in the same proportion, to 4 of the 800 steps and a 200th of the 10,000 test images; what compiling
-takes is measured once and counted in that proportion too.
+Both are shortened in the same proportion, to 4 of the 800 steps and a 200th of the 10,000 test images. Ours pays once
+for compiling, so its whole length is told from the first run, into an empty cache, and from what 8 steps more take.
 """
+
+import dataclasses
+import os
+import tempfile
 
 import torch
 from torch.nn import functional as F
 
-from benchmarks.measuring import Row, in_turn, seconds
+from benchmarks.measuring import PAIRS, Row, seconds
 from diffdistill.classify import training
 from diffdistill.classify.augment import augment
 from diffdistill.classify.convnet import ConvNet
@@ -41,16 +45,23 @@ def rows() -> list[Row]:
         with torch.inference_mode():
             network(normal[:TEST]).argmax(1)
 
-    def ours() -> None:
+    def ours(times: int) -> None:
         classifier = training.fit(
-            images, labels, num_classes=100, protocol=PROTOCOL, statistics=([0.5] * 3, [0.25] * 3), seed=0,
-            device=device, progress="benchmark", compile=True,
+            images, labels, num_classes=100, protocol=dataclasses.replace(PROTOCOL, steps=times * STEPS),
+            statistics=([0.5] * 3, [0.25] * 3), seed=0, device=device, progress="benchmark", compile=True,
         )  # fmt: skip
-        training.accuracy(classifier, images[:TEST], labels[:TEST])
+        training.accuracy(classifier, images[: times * TEST], labels[: times * TEST])
 
-    first = seconds(ours)
-    pairs = in_turn(reference, ours)
-    compiling = max(0.0, first - min(mine for _, mine in pairs)) * STEPS / ALL_STEPS
-    claim = "ConvNet evaluation: 20 epochs of 10,000 images of 32x32, run to a 200th, compiling counted"
-    ratios = [theirs / (mine + compiling) for theirs, mine in pairs]
+    def ratio(first: float) -> float:
+        theirs = seconds(reference)
+        one, three = (seconds(lambda times=times: ours(times)) for times in (1, 3))  # type: ignore[misc]
+        repeats = ALL_STEPS // STEPS
+        return repeats * theirs / (first + (repeats - 1) * (three - one) / 2)
+
+    claim = "ConvNet evaluation: 20 epochs of 10,000 images of 32x32, told from a 200th, compiling counted"
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache
+        first = seconds(lambda: ours(1))
+        reference()
+        ratios = [ratio(first) for _ in range(PAIRS)]
     return [Row(claim, "the challenge's loop: eager float32", 1.5, ratios)]

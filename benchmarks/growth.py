@@ -18,7 +18,7 @@ import torch
 from matplotlib.figure import Figure
 
 from benchmarks.measuring import machine, seconds
-from benchmarks.sampling import CPU, TEN
+from benchmarks.sampling import CPU, EIGHT
 from benchmarks.training import RECIPE
 from diffdistill.diffusion import sampling, training, weights
 from diffdistill.report import figures
@@ -78,7 +78,7 @@ def drawing(shape: weights.Shape, images: int, batch_size: int = 32) -> float:
 
     def draw() -> None:
         for first in range(0, images, batch_size):
-            sampling.draw(network, shape, TEN, seed=0, first=first, count=batch_size, device=CPU)
+            sampling.draw(network, shape, EIGHT, seed=0, first=first, count=batch_size, device=CPU)
 
     return least(draw)
 
@@ -145,7 +145,7 @@ def main() -> None:
     text = (
         "# How cost grows\n\nWritten by `python -m benchmarks.growth`: the slope of log seconds over log size, U-ViT "
         f"of width {SMALL.embed_dim}, depth {SMALL.depth}, patch {SMALL.patch_size}, {SMALL.img_size} pixels a side, "
-        f"where nothing else is said; ten evaluations an image; on {machine()}.\n\n"
+        f"where nothing else is said; eight evaluations an image; on {machine()}.\n\n"
         "| over | of | range | slope | expected | because |\n|---|---|---|---|---|---|\n"
         + "\n".join(one.line() for one in grown)
         + "\n\n"

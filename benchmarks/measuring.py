@@ -17,18 +17,23 @@ PAIRS = 5
 
 @dataclass(frozen=True)
 class Row:
-    """One claim: how many times faster than the reference, or, with at_most, how many times its cost."""
+    """One claim: how many times faster than the reference, or, with at_most, how many times its cost.
+
+    goal None: for comparison only.
+    """
 
     claim: str
     reference: str
-    goal: float
+    goal: float | None
     ratios: list[float]
     at_most: bool = False
 
     def line(self) -> str:
         median, low, high = statistics.median(self.ratios), min(self.ratios), max(self.ratios)
-        reached = median <= self.goal if self.at_most else median >= self.goal
-        goal = f"{'at most' if self.at_most else 'at least'} {self.goal:g}{'' if reached else ', not reached'}"
+        goal = "none"
+        if self.goal is not None:
+            reached = median <= self.goal if self.at_most else median >= self.goal
+            goal = f"{'at most' if self.at_most else 'at least'} {self.goal:g}{'' if reached else ', not reached'}"
         return f"| {self.claim} | {self.reference} | {goal} | {median:.2f} | {low:.2f} to {high:.2f} |"
 
 

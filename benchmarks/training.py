@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import torch
 
 from benchmarks.measuring import Row, times_faster
-from benchmarks.sampling import SMALL, UVIT_S
+from benchmarks.sampling import CPU, SMALL, UVIT_S
 from diffdistill.diffusion import training, uvit, weights
 from diffdistill.diffusion.loss import noise_prediction_loss
 from diffdistill.diffusion.schedule import VPSchedule
+from diffdistill.runtime import device as devices
 
 RECIPE = training.Recipe(
     iterations=10**6, batch_size=128, learning_rate=2e-4, warmup_iterations=0, decay="none", weight_decay=0.03,
@@ -49,8 +50,10 @@ def faster(shape: weights.Shape, batch_size: int, steps: int, execution: trainin
 
 def rows() -> Iterator[Row]:
     plain = "eager float32, torch's default AdamW, a loop for the average"
-    exact, half = training.Execution(), training.Execution(precision=torch.bfloat16)
+    chosen = devices.precision("auto", CPU)
+    exact, auto = training.Execution(), training.Execution(precision=chosen)
     small, large = "training step: U-ViT, width 128, depth 4, batch 128", "training step: U-ViT-S, 32x32, batch 4"
-    yield Row(f"{small}, float32", plain, 1.3, faster(SMALL, 128, 5, exact))
-    yield Row(f"{small}, bfloat16", plain, 1.3, faster(SMALL, 128, 5, half))
-    yield Row(f"{large}, bfloat16", plain, 1.3, faster(UVIT_S, 4, 1, half))
+    told = f"as `precision: auto` chose: {str(chosen).removeprefix('torch.')}"
+    yield Row(f"{small}, {told}", plain, 1.3, faster(SMALL, 128, 5, auto))
+    yield Row(f"{large}, {told}", plain, 1.3, faster(UVIT_S, 4, 1, auto))
+    yield Row(f"{small}, float32", plain, None, faster(SMALL, 128, 5, exact))

@@ -423,8 +423,10 @@ class Choose(Block):
     """fid: the lowest; pilot: the best accuracy on validation of ConvNets trained on a few images of each candidate."""
     candidates: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
     """Iterations that the pilot tries; null: all that are measured."""
+    solvers: Annotated[tuple[Solver, ...], Field(min_length=1)] | None = None
+    """What the pilot draws each candidate with, and the best of which then draws the set; null: sample's alone."""
     images: Positive = 2000
-    """Drawn of each candidate with sample's solver, unguided."""
+    """Drawn of each candidate, unguided; with solvers of fewer evaluations as many more: all in equal seconds."""
     seeds: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (0, 1, 2)
     protocol: Protocol | None = None
     """How a candidate's ConvNets are trained; null: as evaluate says, in half the steps or epochs."""
@@ -436,7 +438,12 @@ class Choose(Block):
     def _candidates_and_seeds(self) -> Self:
         if self.by != "pilot" and self.candidates is not None:
             raise ValueError(f"candidates are for by: pilot; by: {self.by} takes all that are measured")
-        for name, values in (("candidates", self.candidates or ()), ("seeds", self.seeds)):
+        if self.by != "pilot" and self.solvers is not None:
+            raise ValueError(f"solvers are for by: pilot; by: {self.by} leaves it at sample.solver")
+        if any(solver.algorithm == "consistency" for solver in self.solvers or ()):
+            raise ValueError("solvers: 'consistency' needs weights that are tuned after the choice; drop it")
+        solvers = [solver.model_dump_json() for solver in self.solvers or ()]
+        for name, values in (("candidates", self.candidates or ()), ("solvers", solvers), ("seeds", self.seeds)):
             if len(set(values)) != len(values):
                 raise ValueError(f"{name} {list(values)} contain one twice")
         return self
@@ -744,9 +751,20 @@ class Experiment(Block):
         """The iterations whose averaged weights are kept and measured."""
         return list(range(self.fid.every, self.train.iterations + 1, self.fid.every))
 
-    def pilot_steps(self) -> list[int]:
-        """The iterations that a pilot tries; none where it does not choose."""
-        return list(self.choose.candidates or self.fid_steps()) if self.choose.by == "pilot" else []
+    def pilots(self) -> list[tuple[int, int]]:
+        """What a pilot tries, iterations and numbers of solvers; nothing where it does not choose."""
+        steps = self.choose.candidates or self.fid_steps() if self.choose.by == "pilot" else ()
+        return [(step, solver) for step in steps for solver in range(len(self.pilot_solvers))]
+
+    @property
+    def pilot_solvers(self) -> tuple[Solver, ...]:
+        """What the pilot draws with."""
+        return self.choose.solvers or (self.sample.solver,)
+
+    def pilot_images(self, solver: int) -> int:
+        """How many images one of the pilot's solvers draws, while that of most evaluations draws choose.images."""
+        most = max(solver.steps for solver in self.pilot_solvers)
+        return self.choose.images * most // self.pilot_solvers[solver].steps
 
     def slice_of(self, step: int) -> int:
         """The end of the slice that passes iteration `step`."""

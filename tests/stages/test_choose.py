@@ -46,13 +46,13 @@ def chosen(folder: Path, by: str | None = "pilot") -> dict[str, Any]:
     return dict(files.read_json(folder / "chosen.json"))
 
 
-def run(folder: Path, by: str | None = "pilot") -> int:
+def run(folder: Path, by: str | None = "pilot", settings: dict[str, Any] | None = None) -> int:
     inputs = [f"fid={folder / f'fid.{step}.json'}" for step in FID]
     inputs += [f"weights={folder / f'{step}.safetensors'}" for step in FID]
     inputs += [f"pilot={path}" for path in sorted(folder.glob("pilot.*.json")) if by == "pilot"]
     outputs = [f"{name}={folder / file}" for name, file in (("table", "fid.csv"), ("chosen", "chosen.json"))]
-    settings = "{}" if by is None else json.dumps({"by": by})
-    return choose.main(["--config", settings, "--in", *inputs, "--out", *outputs, f"weights={folder / 'chosen'}"])
+    described = json.dumps(settings or ({} if by is None else {"by": by}))
+    return choose.main(["--config", described, "--in", *inputs, "--out", *outputs, f"weights={folder / 'chosen'}"])
 
 
 @pytest.mark.parametrize("by", [None, "fid"])
@@ -87,6 +87,32 @@ def test_pilots_that_are_not_told_apart_leave_it_to_the_distance(project: Path) 
 def test_accuracy_then_cost_then_distance(project: Path, step: int, change: dict[str, Any], expected: int) -> None:
     write(project, "pilot", step, PILOTS[step] | change)
     assert chosen(project)["step"] == expected
+
+
+SLOW, FAST = {"algorithm": "unipc", "steps": 10}, {"algorithm": "unipc", "steps": 5}
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "expected"),
+    [
+        (0.90, (40, FAST)),  # not told apart, and cheaper
+        (0.85, (40, SLOW)),
+        (0.95, (30, FAST)),  # better, with weights that are farther
+    ],
+)
+def test_pilots_with_several_solvers_choose_one(project: Path, accuracy: float, expected: tuple[int, Any]) -> None:
+    for step, row in PILOTS.items():
+        write(project, "pilot", step, {**row, "solver": SLOW, "images": 100})
+        few = {"solver": FAST, "evaluations": 5, "images": 200, "accuracy": accuracy if step == expected[0] else 0.7}
+        write(project, f"pilot.{step}", step, {**row, **few})
+    settings = {"by": "pilot", "solvers": [SLOW, FAST]}
+    assert run(project, settings=settings) == 0
+    found = files.read_json(project / "chosen.json")
+    assert (found["step"], found["solver"]) == expected
+    table = pd.read_csv(project / "fid.csv").set_index("step")
+    assert len(table) == len(FID) and table["pilot_solver"][10] == "algorithm unipc, steps 10"
+    (project / "pilot.10.json").write_text((project / "pilot.10.10.json").read_text())
+    assert run(project, settings=settings) == 2  # one stands twice
 
 
 def test_the_report_shows_what_was_measured_and_what_chose(project: Path) -> None:
@@ -129,9 +155,12 @@ def digits(**changes: dict[str, Any]) -> config.Experiment:
 
 
 def test_only_a_pilot_needs_pilots() -> None:
-    assert digits().pilot_steps() == []
-    assert digits(choose={"by": "pilot"}).pilot_steps() == digits().fid_steps()
-    assert digits(choose={"by": "pilot", "candidates": [2000, 4000]}).pilot_steps() == [2000, 4000]
+    assert digits().pilots() == []
+    assert digits(choose={"by": "pilot"}).pilots() == [(step, 0) for step in digits().fid_steps()]
+    several = digits(choose={"by": "pilot", "candidates": [2000, 4000], "solvers": [{"steps": 5}, {"steps": 20}]})
+    assert several.pilots() == [(2000, 0), (2000, 1), (4000, 0), (4000, 1)]
+    # in the same seconds, fewer evaluations draw more images
+    assert [several.pilot_images(solver) for solver in (0, 1)] == [8000, 2000]
 
 
 def test_a_pilot_trains_half_as_long_as_the_evaluation_unless_told() -> None:
@@ -149,6 +178,9 @@ def test_a_pilot_trains_half_as_long_as_the_evaluation_unless_told() -> None:
         ({"by": "pilot", "candidates": [1000, 1000]}, "twice"),
         ({"by": "pilot", "seeds": [1, 1]}, "twice"),
         ({"candidates": [1000]}, "by: pilot"),
+        ({"solvers": [{"steps": 5}]}, "by: pilot"),
+        ({"by": "pilot", "solvers": [{"steps": 5}, {"steps": 5}]}, "twice"),
+        ({"by": "pilot", "solvers": [{"algorithm": "consistency", "steps": 2}]}, "tuned after the choice"),
         ({"by": "looks"}, "choose.by"),
     ],
 )

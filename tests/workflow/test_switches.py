@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from diffdistill.runtime import files
 from tests.workflow.conftest import TINY, snakemake
 
 SAMPLES = "results/digits/samples.safetensors"
@@ -50,6 +51,19 @@ def test_autoguidance_reads_the_weights_of_its_iteration(project: Path) -> None:
     run = snakemake(project, "--dry-run", "--printshellcmds", SAMPLES)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "guide=results/digits/weights/10.safetensors" in run.stdout
+
+
+@pytest.mark.slow
+def test_the_solver_that_the_pilot_chose_draws(project: Path) -> None:
+    solvers = [{"steps": 2}, {"algorithm": "unipc", "steps": 4}]
+    pilot = {"by": "pilot", "candidates": [20, 40], "solvers": solvers, "images": 40, "seeds": [0, 1]}
+    change(project, choose=pilot, sample={"budget_seconds": None, "images": 40, "solver": {"steps": 7}})
+    run = snakemake(project, SAMPLES)
+    assert run.returncode == 0, run.stdout + run.stderr
+    chosen = files.read_json(project / "results/digits/chosen.json")["solver"]
+    assert chosen["steps"] in (2, 4) and files.read_json(project / "results/digits/samples.json")["solver"] == chosen
+    pilots = [files.read_json(path) for path in (project / "results/digits/pilot").iterdir()]
+    assert sorted((row["evaluations"], row["images"]) for row in pilots) == [(2, 80), (2, 80), (4, 40), (4, 40)]
 
 
 @pytest.mark.slow

@@ -117,13 +117,24 @@ def classifier_of(wildcards):
 
 
 def drawn_with(wildcards):
-    """The weights that draw: the chosen or the tuned ones, and for autoguidance those of an earlier iteration."""
+    """The weights that draw: the chosen or the tuned ones; for autoguidance those of an earlier iteration too.
+
+    And the choice itself, where a solver was chosen with the weights.
+    """
     block = experiment(wildcards).sample
     name = "tuned" if block.solver.algorithm == "consistency" else "chosen"
     files = {"weights": f"results/{wildcards.dataset}/{name}.safetensors"}
+    if experiment(wildcards).choose.solvers is not None:
+        files["chosen"] = f"results/{wildcards.dataset}/chosen.json"
     if block.guidance is not None and block.guidance.from_step is not None:
         files["guide"] = f"results/{wildcards.dataset}/weights/{block.guidance.from_step}.safetensors"
     return files
+
+
+def pilots(wildcards):
+    """What the pilot found; nothing where it does not choose."""
+    tried = experiment(wildcards).pilots()
+    return [f"results/{wildcards.dataset}/pilot/{step}.{solver}.json" for step, solver in tried]
 
 
 def divided_classes(wildcards):

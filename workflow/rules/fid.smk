@@ -91,11 +91,13 @@ rule pilot:
         weights="results/{dataset}/weights/{step}.safetensors",
         validation=split("validation"),
     output:
-        pilot="results/{dataset}/pilot/{step}.json",
+        pilot="results/{dataset}/pilot/{step}.{solver}.json",
     log:
-        "logs/{dataset}/pilot/{step}.log",
+        "logs/{dataset}/pilot/{step}.{solver}.log",
     benchmark:
-        "logs/{dataset}/pilot/{step}.tsv"
+        "logs/{dataset}/pilot/{step}.{solver}.tsv"
+    wildcard_constraints:
+        solver=r"\d+",
     conda:
         "../../envs/environment.yaml"
     threads: lambda wildcards: experiment(wildcards).threads
@@ -104,8 +106,8 @@ rule pilot:
         runtime=240,
     params:
         config=lambda wildcards: experiments.as_json(
-            solver=experiment(wildcards).sample.solver,
-            images=experiment(wildcards).choose.images,
+            solver=experiment(wildcards).pilot_solvers[int(wildcards.solver)],
+            images=experiment(wildcards).pilot_images(int(wildcards.solver)),
             batch_size=experiment(wildcards).choose.batch_size,
             seed=experiment(wildcards).choose.seed,
             protocol=experiment(wildcards).pilot_protocol,
@@ -119,7 +121,7 @@ rule pilot:
 rule choose:
     input:
         fid=at_steps("results/{dataset}/fid/{step}.json", "fid_steps"),
-        pilot=at_steps("results/{dataset}/pilot/{step}.json", "pilot_steps"),
+        pilot=pilots,
         weights=at_steps("results/{dataset}/weights/{step}.safetensors", "fid_steps"),
     output:
         table="results/{dataset}/fid.csv",
@@ -136,7 +138,9 @@ rule choose:
         mem_mb=2000,
         runtime=10,
     params:
-        config=lambda wildcards: experiments.as_json(by=experiment(wildcards).choose.by),
+        config=lambda wildcards: experiments.as_json(
+            by=experiment(wildcards).choose.by, solvers=experiment(wildcards).choose.solvers
+        ),
         inputs=lambda wildcards, input: all_named(input),
     shell:
         "exec python -m diffdistill.stages.choose --config {params.config:q} --threads {threads} --log {log:q}"

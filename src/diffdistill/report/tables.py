@@ -76,6 +76,7 @@ MEASUREMENTS = {
     "recall": "recall",
     "pilot_accuracy": "pilot accuracy",
     "pilot_standard_error": "its error",
+    "pilot_solver": "its solver",
     "chosen_by": "chosen by",
 }
 """Columns of fid.csv, and what readers see; those that a run did not measure are left out."""

@@ -71,7 +71,7 @@ def stage(job: program.Job) -> None:
         "images": count,
         "seeds": job.config["seeds"],
         "accuracies": [float(one.double().mean()) for one in right],
-        "solver": f"{solver['algorithm']} {solver['method']} {solver['order']}",
+        "solver": solver,
         "evaluations": solver["steps"],
         "seconds": round(time.perf_counter() - started, 3),
         "seed": seed,

@@ -1,6 +1,6 @@
 """Reads the chosen or the tuned weights; writes as many labelled images as fit into the budget, and its account.
 
-Autoguidance reads the weights of an earlier iteration too.
+Autoguidance reads the weights of an earlier iteration too, and where the pilot chose a solver, its choice is read.
 The clock starts before torch or the weights are loaded and stops when the last image is on disk.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from diffdistill import config
-from diffdistill.runtime import program
+from diffdistill.runtime import files, program
 from diffdistill.runtime.budget import BatchSize, Budget
 
 logger = logging.getLogger("diffdistill")
@@ -28,10 +28,9 @@ def stage(job: program.Job) -> None:
         from diffdistill.diffusion import sampling, weights
         from diffdistill.errors import UserError
         from diffdistill.runtime import device as devices
-        from diffdistill.runtime import files
 
     devices.use_threads(job.threads)
-    device, solver = devices.best_device(), block.solver.model_dump()
+    device, solver = devices.best_device(), _solver(job, block).model_dump()
     with budget.phase("load"):
         network, shape, made = weights.load(job.input("weights"), device)
         if solver["algorithm"] == "consistency" and "tuned" not in made:
@@ -140,6 +139,14 @@ def stage(job: program.Job) -> None:
     }
     logger.info("%d images in %.2f s, %.1f a second", drawn, used, drawn / used)
     files.write_json(job.output("account"), account)
+
+
+def _solver(job: program.Job, block: config.Sample) -> config.Solver:
+    """That of the settings, or the one that was chosen with the weights."""
+    if "chosen" not in job.inputs:
+        return block.solver
+    path = job.input("chosen")
+    return config.read(config.Solver, files.read_record(path, "solver")["solver"], str(path))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
