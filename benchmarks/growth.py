@@ -73,7 +73,7 @@ def least(work: Callable[[], object]) -> float:
 
 
 def drawing(shape: weights.Shape, images: int, batch_size: int = 32) -> float:
-    """Seconds of so many images with ten evaluations."""
+    """Seconds of so many images with eight evaluations."""
     network = training.initialise(shape.build, 0).eval()
 
     def draw() -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +84,21 @@ def test_the_limit_of_a_files_size(project: Path, name: str) -> None:
     JOBS[name].run(project, Hindrance(file_bytes=8000)).refused("file too large", "ulimit -f", "safetensors")
     assert contents(project) == before
     assert JOBS[name].run(project).code == 0
+
+
+@fault("F23", "no room for temporary files", "one line says where they lie, and nothing half is left")
+def test_no_room_for_the_pictures_of_a_folder(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for index in range(20):
+            Image.new("L", (8, 8), index).save(tmp_path / "set" / name / f"{index}.png")
+    settings = {"kind": "folder", "path": "set", "validation_per_class": 2, "test_per_class": 2}
+    job = replace(JOBS["prepare"], config=settings, inputs=[("source", "set")])
+    before = contents(tmp_path)
+    hindered = Hindrance(file_bytes=2000)  # they take 40 x 64
+    job.run(tmp_path, hindered).refused(f"a temporary file in {tempfile.gettempdir()}", "file too large")
+    assert contents(tmp_path) == before
+    assert job.run(tmp_path).code == 0
 
 
 @fault("F30", "the results lie on a file system mounted read-only", "one line says so, and nothing is changed")

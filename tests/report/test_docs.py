@@ -17,7 +17,7 @@ from tests.workflow.conftest import copy_project
 PAGES = [
     REPOSITORY / "docs" / f"{name}.md"
     for name in ("own-data", "cluster", "offline", "results", "training", "evaluation")
-]
+] + [REPOSITORY / "benchmarks" / "README.md"]
 
 
 def blocks(page: Path, language: str) -> list[str]:

@@ -1,6 +1,8 @@
 """What every reader returns: the images, labels and class names as published."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO, Any, Protocol
 
@@ -22,6 +24,16 @@ class Images(Protocol):
         ...
 
 
+@contextmanager
+def _named() -> Iterator[None]:
+    """An error of the file without a name says where it lies."""
+    try:
+        yield
+    except OSError as error:
+        place = f"a temporary file in {tempfile.gettempdir()}"
+        raise OSError(error.errno, error.strerror, place) from error
+
+
 @dataclass(frozen=True)
 class OnDisk:
     """Images uint8 (N, C, H, W) in a nameless temporary file, so that memory does not grow with their number."""
@@ -35,19 +47,22 @@ class OnDisk:
     def room(cls, *shape: int) -> "OnDisk":
         """All black."""
         file = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as the images
-        file.truncate(int(np.prod(shape)))
+        with _named():
+            file.truncate(int(np.prod(shape)))
         return cls(file, shape)
 
     def __setitem__(self, row: int, image: Array) -> None:
         """image: uint8 (C, H, W), or (1, H, W) for all channels alike."""
-        self.file.seek((self.first + row) * int(np.prod(self.shape[1:])))
-        self.file.write(np.broadcast_to(image, self.shape[1:]).tobytes())
+        with _named():
+            self.file.seek((self.first + row) * int(np.prod(self.shape[1:])))
+            self.file.write(np.broadcast_to(image, self.shape[1:]).tobytes())
 
     def __getitem__(self, rows: Array) -> Array:
         images = np.empty((len(rows), *self.shape[1:]), np.uint8)
-        for place, row in enumerate(rows):
-            self.file.seek((self.first + int(row)) * images[place].size)
-            images[place] = np.frombuffer(self.file.read(images[place].size), np.uint8).reshape(self.shape[1:])
+        with _named():  # what was not yet written is written before it is read
+            for place, row in enumerate(rows):
+                self.file.seek((self.first + int(row)) * images[place].size)
+                images[place] = np.frombuffer(self.file.read(images[place].size), np.uint8).reshape(self.shape[1:])
         return images
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:

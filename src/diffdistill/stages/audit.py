@@ -35,7 +35,7 @@ PAIRS = 24
 
 
 def stage(job: program.Job) -> None:
-    devices.use_threads(job.threads)
+    devices.set_up(job.threads)
     device, block = devices.best_device(), config.read(config.Audit, job.config)
     paths = [job.input(name) for name in ("distilled", "train", "validation")]
     distilled, train, held_out = sets = [image_files.load(path) for path in paths]

@@ -20,7 +20,7 @@ logger = logging.getLogger("diffdistill")
 
 
 def stage(job: program.Job) -> None:
-    devices.use_threads(job.threads)
+    devices.set_up(job.threads)
     device, started = devices.best_device(), time.perf_counter()
     block = config.read(config.Protocol, job.config["protocol"])
     protocol = training.Protocol(**block.model_dump())

@@ -36,7 +36,7 @@ def stage(job: program.Job) -> None:
     count = job.config.get("devices", 1)
     block = config.read(config.Measurement, {key: value for key, value in job.config.items() if key != "devices"})
     with processes.joined(count, "fid.devices") as group:
-        devices.use_threads(max(1, job.threads // group.local_count))
+        devices.set_up(max(1, job.threads // group.local_count))
         _measure(job, block, group)
         group.wait()  # a process that left now would make torchrun end the first one, which may still be writing
 

@@ -11,7 +11,7 @@ from diffdistill.runtime import program, provenance
 
 
 def stage(job: program.Job) -> None:
-    devices.use_threads(job.threads)
+    devices.set_up(job.threads)
     device, data = devices.best_device(), image_files.load(job.input("train"))
     protocol = training.Protocol(**config.read(config.Protocol, job.config["classifier"]).model_dump())
     classifier = training.fit(

@@ -29,7 +29,7 @@ MOST_POINTS = 10_000
 
 
 def stage(job: program.Job) -> None:
-    devices.use_threads(job.threads)
+    devices.set_up(job.threads)
     kind, network_file = job.config["features"], job.input("features")
     data = image_files.load(job.input("train"))
     values = features.of_images(kind, network_file, data.images, devices.best_device())

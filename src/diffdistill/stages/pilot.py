@@ -36,7 +36,7 @@ def accuracy_and_error(right: Tensor) -> tuple[float, float]:
 
 
 def stage(job: program.Job) -> None:
-    devices.use_threads(job.threads)
+    devices.set_up(job.threads)
     device, started = devices.best_device(), time.perf_counter()
     solver = config.read(config.Solver, job.config["solver"]).model_dump()
     protocol = training.Protocol(**config.read(config.Protocol, job.config["protocol"]).model_dump())

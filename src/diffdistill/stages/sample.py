@@ -29,7 +29,7 @@ def stage(job: program.Job) -> None:
         from diffdistill.errors import UserError
         from diffdistill.runtime import device as devices
 
-    devices.use_threads(job.threads)
+    devices.set_up(job.threads)
     device, solver = devices.best_device(), _solver(job, block).model_dump()
     with budget.phase("load"):
         network, shape, made = weights.load(job.input("weights"), device)

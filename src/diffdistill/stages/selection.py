@@ -29,7 +29,7 @@ GREEDY = {"herding": selection.herding, "k_centre": selection.k_centre}
 
 
 def stage(job: program.Job) -> None:
-    devices.use_threads(job.threads)
+    devices.set_up(job.threads)
     block = config.read(config.Select, job.config)
     samples = image_files.load(job.input("samples"))
     labels, left = samples.labels, selection.every(samples.labels)

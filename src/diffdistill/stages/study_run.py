@@ -25,7 +25,7 @@ logger = logging.getLogger("diffdistill")
 
 
 def stage(job: program.Job) -> None:
-    devices.use_threads(job.threads)
+    devices.set_up(job.threads)
     device, started = devices.best_device(), time.perf_counter()
     run, seed = config.read(config.Run, job.config["run"]), job.config["seed"]
     block = config.read(config.Protocol, job.config["protocol"])

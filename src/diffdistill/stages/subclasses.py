@@ -17,7 +17,7 @@ logger = logging.getLogger("diffdistill")
 
 
 def stage(job: program.Job) -> None:
-    devices.use_threads(job.threads)
+    devices.set_up(job.threads)
     data, classes = image_files.load(job.input("train")), job.config["subclasses"]
     values = features.of_images("classifier", job.input("features"), data.images, devices.best_device())
     parts = subclasses.divided(torch.from_numpy(values), data.labels, len(data.classes), classes, job.config["seed"])

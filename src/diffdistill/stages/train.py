@@ -36,7 +36,7 @@ MEASURED = range(10, 100)
 def stage(job: program.Job) -> None:
     block = config.read(config.Train, job.config["train"])
     with processes.joined(block.devices) as group:
-        devices.use_threads(max(1, job.threads // group.local_count))
+        devices.set_up(max(1, job.threads // group.local_count))
         signal = _train_slice(job, block, group)
     if signal:
         sys.exit(128 + signal)

@@ -22,7 +22,7 @@ logger = logging.getLogger("diffdistill")
 
 
 def stage(job: program.Job) -> None:
-    devices.use_threads(job.threads)
+    devices.set_up(job.threads)
     block, device = config.read(config.Tune, job.config["tune"]), devices.best_device()
     output, data = job.output("weights"), image_files.load(job.input("train"))
     network, shape, made = weights.load(job.input("weights"), device)
