@@ -36,7 +36,8 @@ def data(tmp_path: Path) -> Path:
 
 def arguments(data: Path, output: Path, until: int = 5, before: Path | None = None, **changes: Any) -> list[str]:
     settings = {"iterations": 1000, "slice_iterations": 1000, "batch_size": 8, "learning_rate": 1e-3, "log_every": 1}
-    block = config.Train.model_validate(settings | {"warmup_iterations": 2, "ema_decay": 0.9} | changes)
+    exact = {"warmup_iterations": 2, "ema_decay": 0.9, "precision": "float32"}
+    block = config.Train.model_validate(settings | exact | changes)
     model = config.Model(patch_size=4, embed_dim=16, depth=2, num_heads=2)
     inputs = [f"train={data}"] + ([f"before={before}"] if before is not None else [])
     if block.start is not None and before is None:
