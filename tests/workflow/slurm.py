@@ -1,9 +1,13 @@
 """What SLURM knows of the jobs that a workflow has submitted."""
 
+import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 IMPATIENT = (
     # nobody wants to wait 40 seconds for the first look; and a cluster of one node may keep no accounts
@@ -30,3 +34,12 @@ def wait_for(condition: Callable[[], object], seconds: float, what: str) -> None
 def running(rule: str) -> list[str]:
     """Numbers of the jobs that run a rule now, such as rule_train_wildcards_cifar100_4."""
     return [n for n, job in jobs().items() if job["JobState"] == "RUNNING" and job["Comment"].startswith(rule)]
+
+
+def freeze(argument: str) -> None:
+    """Stop the stages that were started with an argument, as a machine that hangs does."""
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # it has ended meanwhile
+            words = command.read_bytes().decode().split("\0")
+            if argument in words and any(word.startswith("diffdistill.stages.") for word in words):
+                os.kill(int(command.parent.name), signal.SIGSTOP)

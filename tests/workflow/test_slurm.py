@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from .conftest import copy_project
-from .slurm import IMPATIENT, jobs, running, wait_for
+from .slurm import IMPATIENT, freeze, jobs, running, wait_for
 
 pytestmark = pytest.mark.slow
 SMALL = """
@@ -73,17 +73,6 @@ def project(tmp_path: Path, shared: Path, cluster: None) -> Iterator[Project]:
     subprocess.run(["scancel", "--full", "--user", "root"], check=False)
 
 
-def freeze(output: str) -> None:
-    """Stop the processes that make a file, as a machine that hangs does."""
-    for command in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = command.read_bytes().decode().split("\0")
-        except OSError:
-            continue  # it has ended meanwhile
-        if "diffdistill.stages.train" in words and f"state={output}" in words:
-            os.kill(int(command.parent.name), signal.SIGSTOP)
-
-
 def test_both_data_sets_from_archives_to_figures_with_jobs_lost_on_the_way(project: Project) -> None:
     folder, command = project
     before = set(jobs())
@@ -97,12 +86,12 @@ def test_both_data_sets_from_archives_to_figures_with_jobs_lost_on_the_way(proje
     with subprocess.Popen(command("all"), cwd=folder, **quiet) as submitting:
 
         def cancel() -> None:
-            freeze("results/cifar100/train/60.safetensors")  # it would be done before the scheduler has acted
+            freeze("state=results/cifar100/train/60.safetensors")  # it would be done before the scheduler has acted
             subprocess.run(["scancel", *running("rule_train_wildcards_cifar100")], check=True)
 
         disturb = {
             "cifar100": cancel,
-            "tinyimagenet": lambda: freeze("results/tinyimagenet/train/60.safetensors"),
+            "tinyimagenet": lambda: freeze("state=results/tinyimagenet/train/60.safetensors"),
         }
 
         def all_disturbed() -> bool:
