@@ -69,7 +69,7 @@ def disturbed(folder: Path, kind: str, moment: float) -> bool:
         else:
             wait_for(lambda: running("rule_") or submitting.poll() is not None, 120, "a job that runs")
             if kind == "time limit":
-                freeze("--threads")  # every stage has it; the scheduler looks at the time twice a minute
+                freeze(folder, "--threads")  # every stage has it; the scheduler looks at the time twice a minute
             for number in running("rule_"):
                 end = ["scontrol", "update", f"JobId={number}", "EndTime=now"]
                 subprocess.run(end if kind == "time limit" else ["scancel", number], check=False)

@@ -843,14 +843,12 @@ def _line(where: str, problem: Any) -> str:
     return f"{where}: {key + ': ' if key else ''}{message}{shown}"
 
 
-def as_json(*blocks: Block, **named: Block | tuple[str | int, ...] | int | float | str | None) -> str:
+def as_json(*blocks: Block, **named: Block | tuple[Block | str | int, ...] | int | float | str | None) -> str:
     """Blocks as the JSON that a stage is given: one block as it is, named ones under their names; keys sorted."""
     values: dict[str, Any] = {}
     for block in blocks:
         values |= block.model_dump(mode="json")
-    for name, value in named.items():
-        values[name] = value.model_dump(mode="json") if isinstance(value, Block) else value
-    return json.dumps(values, sort_keys=True)
+    return json.dumps(values | named, sort_keys=True, default=lambda block: block.model_dump(mode="json"))
 
 
 def summary(config: Config, targets: Sequence[str]) -> str:

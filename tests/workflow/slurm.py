@@ -36,10 +36,11 @@ def running(rule: str) -> list[str]:
     return [n for n, job in jobs().items() if job["JobState"] == "RUNNING" and job["Comment"].startswith(rule)]
 
 
-def freeze(argument: str) -> None:
-    """Stop the stages that were started with an argument, as a machine that hangs does."""
+def freeze(folder: Path, argument: str) -> None:
+    """Stop the stages that were started in a folder with an argument, as a machine that hangs does."""
     for command in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # it has ended meanwhile
             words = command.read_bytes().decode().split("\0")
-            if argument in words and any(word.startswith("diffdistill.stages.") for word in words):
+            here = command.with_name("cwd").resolve() == folder.resolve()
+            if here and argument in words and any(word.startswith("diffdistill.stages.") for word in words):
                 os.kill(int(command.parent.name), signal.SIGSTOP)

@@ -86,12 +86,14 @@ def test_both_data_sets_from_archives_to_figures_with_jobs_lost_on_the_way(proje
     with subprocess.Popen(command("all"), cwd=folder, **quiet) as submitting:
 
         def cancel() -> None:
-            freeze("state=results/cifar100/train/60.safetensors")  # it would be done before the scheduler has acted
+            freeze(
+                folder, "state=results/cifar100/train/60.safetensors"
+            )  # it would be done before the scheduler has acted
             subprocess.run(["scancel", *running("rule_train_wildcards_cifar100")], check=True)
 
         disturb = {
             "cifar100": cancel,
-            "tinyimagenet": lambda: freeze("state=results/tinyimagenet/train/60.safetensors"),
+            "tinyimagenet": lambda: freeze(folder, "state=results/tinyimagenet/train/60.safetensors"),
         }
 
         def all_disturbed() -> bool:
