@@ -95,10 +95,11 @@ def plot(table: pd.DataFrame) -> Figure:
     """Accuracy against evaluations, all at the same seconds, and against the seconds of a thousand images."""
     with mpl.rc_context(figures.STYLE):
         figure = Figure(figsize=(9, 3.6), layout="constrained")
-        for axes, column, label in zip(
+        for axes, column, label, ticks in zip(
             figure.subplots(1, 2, sharey=True),
             ("evaluations", "seconds a thousand"),
             ("evaluations an image", "seconds a thousand images"),
+            ((*EVALUATIONS, PUBLISHED["steps"]), (1, 2, 4, 8)),
             strict=True,
         ):
             for (name, rows), (color, marker) in zip(table.groupby("solver", sort=False), figures.CURVES, strict=False):
@@ -106,6 +107,8 @@ def plot(table: pd.DataFrame) -> Figure:
                     rows[column], rows["accuracy"], rows["error"], color=color, marker=marker, capsize=2, label=name
                 )
             axes.set(xlabel=label, xscale="log")
+            axes.set_xticks(ticks, [str(tick) for tick in ticks])
+            axes.minorticks_off()
         figure.axes[0].set(ylabel=f"accuracy after {SECONDS:g} s of drawing")
         figure.axes[1].legend()
     return figure
