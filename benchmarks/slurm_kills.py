@@ -29,8 +29,6 @@ datasets:
     model: {embed_dim: 32, depth: 2, num_heads: 2}
     train: {iterations: 1200, slice_iterations: 600, batch_size: 32, save_seconds: 0.5, log_every: 20}
     fid: {every: 600, images: 300, classifier: {steps: 100, width: 16}}
-    sample: {budget_seconds: null, images: 2000}
-    evaluate: {seeds: [0], protocol: {steps: 200, width: 16}}
 """
 TARGETS = ("results/digits/fid.csv", "results/digits/loss.csv")
 COMMAND = (sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", "small.yaml", *IMPATIENT)
@@ -98,7 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             moment = moments.uniform(0.05, 0.85) * seconds
             hit = disturbed(folder, kind, moment)
             found = results(folder)
-            wrong = [f"{path}" for path in sorted({*found, *expected}) if found.get(path) != expected.get(path)]
+            wrong = [path for path in sorted({*found, *expected}) if found.get(path) != expected.get(path)]
             said = "yes" if hit else "no"
             print(f"| {number} | {kind} | {moment:.0f} | {said} | {', '.join(wrong) or 'yes'} |", flush=True)
             failures += wrong

@@ -1,5 +1,6 @@
 """What every reader returns: the images, labels and class names as published."""
 
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,25 +49,28 @@ class OnDisk:
         """All black."""
         file = tempfile.TemporaryFile()  # noqa: SIM115 -- lives as long as the images
         with _named():
-            file.truncate(int(np.prod(shape)))
+            file.truncate(math.prod(shape))
         return cls(file, shape)
 
     def __setitem__(self, row: int, image: Array) -> None:
         """image: uint8 (C, H, W), or (1, H, W) for all channels alike."""
         with _named():
-            self.file.seek((self.first + row) * int(np.prod(self.shape[1:])))
+            self._seek(row)
             self.file.write(np.broadcast_to(image, self.shape[1:]).tobytes())
 
     def __getitem__(self, rows: Array) -> Array:
         images = np.empty((len(rows), *self.shape[1:]), np.uint8)
         with _named():  # what was not yet written is written before it is read
             for place, row in enumerate(rows):
-                self.file.seek((self.first + int(row)) * images[place].size)
+                self._seek(int(row))
                 images[place] = np.frombuffer(self.file.read(images[place].size), np.uint8).reshape(self.shape[1:])
         return images
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         return self[np.arange(self.shape[0])]
+
+    def _seek(self, row: int) -> None:
+        self.file.seek((self.first + row) * math.prod(self.shape[1:]))
 
     def part(self, first: int, count: int) -> "OnDisk":
         """Some rows in succession, of the same file."""
