@@ -107,7 +107,7 @@ def trained(train_json: str) -> Trained:
     )  # fmt: skip
     state = training.State.start(training.initialise(shape.build, recipe.seed), recipe)
     training.train(state, data.images, labels, recipe, until=recipe.iterations)
-    return Trained(shape, labels, state.snapshots)
+    return Trained(shape, labels, {int(step): average for step, average in state.snapshots.items()})
 
 
 @functools.cache

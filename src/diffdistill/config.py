@@ -201,6 +201,7 @@ SWITCHES = {
     "subclasses",
     "augment",
     "augment_probability",
+    "further_ema_decays",
 }
 """Keys of Train that change nothing at their defaults."""
 
@@ -227,6 +228,8 @@ class Train(Descent):
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.03
     betas: tuple[Fraction, Fraction] = (0.99, 0.999)
     ema_decay: Fraction = 0.9999
+    further_ema_decays: Annotated[tuple[Fraction, ...], Field(max_length=9)] = ()
+    """Of more averages of the weights, which are kept and measured beside that of ema_decay; choose takes the best."""
     flip: bool = True
     loss_weight: Literal["none", "min_snr"] = "none"
     """Of an image in the loss; min_snr: min(SNR, 5) / SNR, less for those with faint noise."""
@@ -269,6 +272,10 @@ class Train(Descent):
             raise ValueError(f"unknown family '{unknown[0]}' in augment; known: {', '.join(families)}")
         if self.subclasses > 1 and self.start is not None:
             raise ValueError("subclasses change what a label means, start weights know classes; give one of both")
+        if len({self.ema_decay, *self.further_ema_decays}) <= len(self.further_ema_decays):
+            raise ValueError(
+                f"ema_decay {self.ema_decay} and further_ema_decays {list(self.further_ema_decays)} contain one twice"
+            )
         return self
 
     def start_file(self, experiment: str) -> str | None:
@@ -416,39 +423,6 @@ class Fid(Measurement):
         return Measurement.model_validate(self.model_dump(include=set(Measurement.model_fields)))
 
 
-class Choose(Block):
-    """How the iteration is chosen whose weights draw the distilled set."""
-
-    by: Literal["fid", "pilot"] = "fid"
-    """fid: the lowest; pilot: the best accuracy on validation of ConvNets trained on a few images of each candidate."""
-    candidates: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
-    """Iterations that the pilot tries; null: all that are measured."""
-    solvers: Annotated[tuple[Solver, ...], Field(min_length=1)] | None = None
-    """What the pilot draws each candidate with, and the best of which then draws the set; null: sample's alone."""
-    images: Positive = 2000
-    """Drawn of each candidate, unguided; with solvers of fewer evaluations as many more: all in equal seconds."""
-    seeds: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (0, 1, 2)
-    protocol: Protocol | None = None
-    """How a candidate's ConvNets are trained; null: as evaluate says, in half the steps or epochs."""
-    batch_size: Positive = 250
-    seed: NotNegative = 2000
-    """Of the images: others than those measured or distilled."""
-
-    @model_validator(mode="after")
-    def _candidates_and_seeds(self) -> Self:
-        if self.by != "pilot" and self.candidates is not None:
-            raise ValueError(f"candidates are for by: pilot; by: {self.by} takes all that are measured")
-        if self.by != "pilot" and self.solvers is not None:
-            raise ValueError(f"solvers are for by: pilot; by: {self.by} leaves it at sample.solver")
-        if any(solver.algorithm == "consistency" for solver in self.solvers or ()):
-            raise ValueError("solvers: 'consistency' needs weights that are tuned after the choice; drop it")
-        solvers = [solver.model_dump_json() for solver in self.solvers or ()]
-        for name, values in (("candidates", self.candidates or ()), ("solvers", solvers), ("seeds", self.seeds)):
-            if len(set(values)) != len(values):
-                raise ValueError(f"{name} {list(values)} contain one twice")
-        return self
-
-
 class Sample(Block):
     budget_seconds: Rate | None = None
     images: Positive | None = None
@@ -486,6 +460,11 @@ class Select(Block):
     def needs_classifier(self) -> bool:
         return self.method not in ("all", "random")
 
+    @property
+    def counts(self) -> bool:
+        """Whether it keeps a given number of images."""
+        return self.images is not None or self.per_class is not None
+
     @model_validator(mode="after")
     def _settings_fit_the_method(self) -> Self:
         if self.images is not None and self.per_class is not None:
@@ -497,6 +476,60 @@ class Select(Block):
             raise ValueError(f"method '{self.method}' needs images or per_class")
         if self.disagree != "keep" and not self.needs_classifier:
             raise ValueError(f"method '{self.method}' asks no classifier; disagree: {self.disagree} needs 'classifier'")
+        return self
+
+
+class Draw(Block):
+    """A way from weights to a set, for the pilot to try."""
+
+    solver: Solver | None = None
+    """Null: that of sample."""
+    guidance: Guidance | None = None
+    """Null: none."""
+    select: Select | None = None
+    """Null: all images."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.solver is not None and self.solver.algorithm == "consistency":
+            raise ValueError("solver: 'consistency' needs weights that are tuned after the choice; take another")
+        if self.select is not None and self.select.counts:
+            raise ValueError(
+                f"select: method '{self.select.method}' keeps a number of images, which means another share of the "
+                "pilot's than of the distilled set; take 'all' or 'classifier' without images and per_class"
+            )
+        return self
+
+
+class Choose(Block):
+    """How the weights are chosen that draw the distilled set; where the pilot does, how they draw it too."""
+
+    by: Literal["fid", "pilot"] = "fid"
+    """fid: the lowest; pilot: the best accuracy on validation of ConvNets trained on a few images of each candidate."""
+    candidates: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
+    """Iterations that the pilot tries; null: all that are measured."""
+    draws: Annotated[tuple[Draw, ...], Field(min_length=1)] | None = None
+    """Ways to a set that the pilot tries with each of them, and the best of which then makes it, whatever sample and
+    select say; null: these alone."""
+    images: Positive = 2000
+    """Drawn of each candidate by sample.solver; others draw as many more or fewer: all take equal evaluations."""
+    seeds: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (0, 1, 2)
+    protocol: Protocol | None = None
+    """How a candidate's ConvNets are trained; null: as evaluate says, in half the steps or epochs."""
+    batch_size: Positive = 250
+    seed: NotNegative = 2000
+    """Of the images: others than those measured or distilled."""
+
+    @model_validator(mode="after")
+    def _candidates_and_seeds(self) -> Self:
+        if self.by != "pilot" and self.candidates is not None:
+            raise ValueError(f"candidates are for by: pilot; by: {self.by} takes all that are measured")
+        if self.by != "pilot" and self.draws is not None:
+            raise ValueError(f"draws are for by: pilot; by: {self.by} leaves it at what sample and select say")
+        draws = [draw.model_dump_json(exclude_none=True) for draw in self.draws or ()]
+        for name, values in (("candidates", self.candidates or ()), ("draws", draws), ("seeds", self.seeds)):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} {list(values)} contain one twice")
         return self
 
 
@@ -668,7 +701,7 @@ class Experiment(Block):
 
     @model_validator(mode="after")
     def _drawing_fits(self) -> Self:
-        guidance, leaps = self.sample.guidance, self.sample.solver.algorithm == "consistency"
+        leaps = self.sample.solver.algorithm == "consistency"
         if self.fid.solver.algorithm == "consistency":
             raise ValueError("fid.solver: 'consistency' is for tuned weights, fid measures those before; take another")
         if leaps and self.tune is None:
@@ -678,21 +711,35 @@ class Experiment(Block):
                 "choose.by 'pilot' draws as sample does, but sample.solver.algorithm 'consistency' needs weights that "
                 "are tuned after the choice; choose by fid"
             )
-        if guidance is None:
+        if self.sample.guidance is None:
             return self
         if leaps:
             raise ValueError("sample.guidance and sample.solver.algorithm 'consistency' exclude each other; drop one")
+        self._guidance_fits("sample.guidance", self.sample.guidance)
+        return self
+
+    @model_validator(mode="after")
+    def _draws_fit(self) -> Self:
+        for number, draw in enumerate(self.choose.draws or ()):
+            if draw.guidance is not None:
+                self._guidance_fits(f"choose.draws.{number}.guidance", draw.guidance)
+        if self.choose.by == "pilot" and not self.pilots():
+            raise ValueError(
+                "choose: no candidate comes after the iteration that guides it (from_step); give later ones"
+            )
+        return self
+
+    def _guidance_fits(self, key: str, guidance: Guidance) -> None:
         if guidance.from_step is None and not self.train.label_dropout:
             raise ValueError(
-                "sample.guidance without from_step needs a network that knows images without a label; raise "
+                f"{key} without from_step needs a network that knows images without a label; raise "
                 "train.label_dropout above 0, such as 0.1"
             )
         if guidance.from_step is not None and guidance.from_step not in self.fid_steps():
             raise ValueError(
-                f"sample.guidance.from_step: {guidance.from_step} is not measured; give a multiple of fid.every "
+                f"{key}.from_step: {guidance.from_step} is not measured; give a multiple of fid.every "
                 f"{self.fid.every} up to train.iterations {self.train.iterations}"
             )
-        return self
 
     @model_validator(mode="after")
     def _study_fits(self) -> Self:
@@ -704,11 +751,12 @@ class Experiment(Block):
                 "study.equal_steps: evaluate.protocol counts steps, which are equal already; leave it false, "
                 "or give study.epochs"
             )
-        if study.budget_fractions and self.select.method != "all":
-            raise ValueError(
-                f"study.budget_fractions: select.method '{self.select.method}' does not keep the images as they "
-                "came; leave the list empty, or select all"
-            )
+        for select in (self.select, *(draw.select for draw in self.choose.draws or ())):
+            if study.budget_fractions and select is not None and select.method != "all":
+                raise ValueError(
+                    f"study.budget_fractions: select.method '{select.method}' does not keep the images as they "
+                    "came; leave the list empty, or select all"
+                )
         if study.rounds and len(self.evaluate.seeds) < 2:
             raise ValueError("study.rounds needs two evaluate.seeds at least, to tell the sets from the trainings")
         return self
@@ -751,20 +799,42 @@ class Experiment(Block):
         """The iterations whose averaged weights are kept and measured."""
         return list(range(self.fid.every, self.train.iterations + 1, self.fid.every))
 
-    def pilots(self) -> list[tuple[int, int]]:
-        """What a pilot tries, iterations and numbers of solvers; nothing where it does not choose."""
+    def averages(self, steps: Sequence[int] | None = None) -> list[str]:
+        """Names of the averaged weights of some iterations, or of all measured ones, as training keeps them.
+
+        Of iteration 100 they are 100, and 100-ema1 by the first further length.
+        """
+        endings = ["", *(f"-ema{number}" for number in range(1, 1 + len(self.train.further_ema_decays)))]
+        return [f"{step}{ending}" for step in (self.fid_steps() if steps is None else steps) for ending in endings]
+
+    def average(self, name: str) -> dict[str, Any]:
+        """One of these by name: its iteration and the decay of its average. Raises UserError with the known names."""
+        step, _, ending = name.partition("-ema")
+        if name not in self.averages():
+            raise UserError(f"no weights '{name}' are kept; kept: {', '.join(self.averages())}")
+        decays = (self.train.ema_decay, *self.train.further_ema_decays)
+        return {"name": name, "step": int(step), "ema_decay": decays[int(ending or 0)]}
+
+    def pilots(self) -> list[tuple[str, int]]:
+        """What a pilot tries, names of averages and numbers of draws; nothing where it does not choose."""
         steps = self.choose.candidates or self.fid_steps() if self.choose.by == "pilot" else ()
-        return [(step, solver) for step in steps for solver in range(len(self.pilot_solvers))]
+        return [
+            (name, number)
+            for step in steps
+            for name in self.averages([step])
+            for number, draw in enumerate(self.pilot_draws)
+            if draw.guidance is None or (draw.guidance.from_step or 0) < step
+        ]
 
     @property
-    def pilot_solvers(self) -> tuple[Solver, ...]:
-        """What the pilot draws with."""
-        return self.choose.solvers or (self.sample.solver,)
-
-    def pilot_images(self, solver: int) -> int:
-        """How many images one of the pilot's solvers draws, while that of most evaluations draws choose.images."""
-        most = max(solver.steps for solver in self.pilot_solvers)
-        return self.choose.images * most // self.pilot_solvers[solver].steps
+    def pilot_draws(self) -> tuple[Draw, ...]:
+        """How the pilot makes sets, complete."""
+        if self.choose.draws is None:
+            select = None if self.select.counts else self.select
+            return (Draw(solver=self.sample.solver, guidance=self.sample.guidance, select=select),)
+        return tuple(
+            draw.model_copy(update={"solver": draw.solver or self.sample.solver}) for draw in self.choose.draws
+        )
 
     def slice_of(self, step: int) -> int:
         """The end of the slice that passes iteration `step`."""

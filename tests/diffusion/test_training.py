@@ -48,8 +48,8 @@ def test_two_slices_equal_one_long_run(tmp_path: Path) -> None:
     groups = tensors(whole, tmp_path / "a.safetensors")
     assert {name.split(".")[0] for name in groups} == {"network", "average", "first_moment", "second_moment"}
     assert equal(groups, tensors(second, tmp_path / "b.safetensors"))
-    assert set(second.snapshots) == {15, 20}
-    assert all(torch.equal(whole.snapshots[20][name], value) for name, value in second.snapshots[20].items())
+    assert set(second.snapshots) == {"15", "20"}
+    assert all(torch.equal(whole.snapshots["20"][name], value) for name, value in second.snapshots["20"].items())
 
 
 @pytest.mark.parametrize("every", [1, 7])
@@ -82,7 +82,7 @@ def test_saved_progress_keeps_snapshots_and_history(tmp_path: Path) -> None:
     state.save(tmp_path / "12.progress.safetensors", {})
     again = fresh()
     again.load(tmp_path / "12.progress.safetensors", same_slice=True)
-    assert set(again.snapshots) == {5, 10} and [row[0] for row in again.history] == [5, 10]
+    assert set(again.snapshots) == {"5", "10"} and [row[0] for row in again.history] == [5, 10]
     assert again.history == state.history
 
 
@@ -170,3 +170,20 @@ def test_a_state_of_another_network_is_refused(tmp_path: Path) -> None:
     network = UViT(8, 4, 1, 16, 2, 2, num_classes=4)
     with pytest.raises(UserError, match=r"0\.safetensors: not a training state of this network"):
         training.State.start(network, RECIPE).load(tmp_path / "0.safetensors", same_slice=True)
+
+
+def test_further_averages_are_those_of_runs_of_their_own(tmp_path: Path) -> None:
+    several = replace(RECIPE, ema_decay=0.7, further_ema_decays=(0.5, 0.6))
+    state = fresh(several)
+    training.train(state, IMAGES, LABELS, several, until=10)
+    state.save(tmp_path / "state.safetensors", {})
+    state = fresh(several)
+    state.load(tmp_path / "state.safetensors", same_slice=True)
+    training.train(state, IMAGES, LABELS, several, until=20)
+    assert set(state.snapshots) == {f"{step}{ending}" for step in (5, 10, 15, 20) for ending in ("", "-ema1", "-ema2")}
+    for ending, decay in (("", 0.7), ("-ema1", 0.5), ("-ema2", 0.6)):
+        alone = replace(RECIPE, ema_decay=decay)
+        other = fresh(alone)
+        training.train(other, IMAGES, LABELS, alone, until=20)
+        for step in ("5", "20"):
+            assert equal(state.snapshots[f"{step}{ending}"], other.snapshots[step])

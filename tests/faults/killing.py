@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.faults.running import JOBS, MODEL, TRAIN, TRAIN_SET, Job, Process, contents, remove, results
+from tests.faults.running import JOBS, MODEL, TRAIN, TRAIN_SET, Job, Process, contents, remove, results, weights_job
 
 MOST_KILLS = 3
 """Of one job in a row, after which it is left to finish."""
@@ -20,10 +20,6 @@ def _slice(end: int) -> Job:
     return Job("train", config, [("train", TRAIN_SET), *before], {"state": f"long/{end}.safetensors"})
 
 
-def _weights(step: int, end: int) -> Job:
-    return Job("weights", {"step": step}, [("state", f"long/{end}.safetensors")], {"weights": f"long/{step}.weights"})
-
-
 def _longer(name: str, **config: Any) -> Job:
     """So that there is something to interrupt."""
     return replace(JOBS[name], config=JOBS[name].config | config)
@@ -33,7 +29,8 @@ TRAINING = {"protocol": {**JOBS["evaluate"].config["protocol"], "steps": 30}}
 CHAINS = {
     "prepare": [JOBS["prepare"]],
     "train": [
-        _slice(60), _slice(120), _weights(60, 60), _weights(100, 120),
+        _slice(60), _slice(120),
+        *(weights_job(step, f"long/{end}.safetensors", f"long/{step}.weights") for step, end in ((60, 60), (100, 120))),
         Job("history", {}, [("states", f"long/{end}.safetensors") for end in (60, 120)], {"table": "long/loss.csv"}),
     ],
     "fid": [_longer("fid", images=300), _longer("fid on", images=300), JOBS["choose"]],

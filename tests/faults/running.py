@@ -172,6 +172,11 @@ def _slice(end: int) -> Job:
     return Job("train", config, [("train", TRAIN_SET), *before], {"state": f"train/{end}.safetensors"})
 
 
+def weights_job(step: int, state: str, weights: str) -> Job:
+    config = {"name": str(step), "step": step, "ema_decay": TRAIN["ema_decay"]}
+    return Job("weights", config, [("state", state)], {"weights": weights})
+
+
 def _fid(step: int) -> Job:
     config = {"solver": {"steps": 3}, "images": 60, "batch_size": 30, "seed": 5, "devices": 1}
     inputs = [("weights", f"weights/{step}.safetensors"), ("features", FEATURES), ("reference", REFERENCE)]
@@ -192,10 +197,8 @@ JOBS = {
     ),
     "train": _slice(10),
     "train on": _slice(20),
-    "weights": Job("weights", {"step": 10}, [("state", "train/10.safetensors")], {"weights": "weights/10.safetensors"}),
-    "weights on": Job(
-        "weights", {"step": 20}, [("state", "train/20.safetensors")], {"weights": "weights/20.safetensors"}
-    ),
+    "weights": weights_job(10, "train/10.safetensors", "weights/10.safetensors"),
+    "weights on": weights_job(20, "train/20.safetensors", "weights/20.safetensors"),
     "fid": _fid(10),
     "fid on": _fid(20),
     "choose": Job(

@@ -34,6 +34,15 @@ def test_every_experiment_has_its_curve_however_many_there_are() -> None:
     assert [len(axes.lines) for axes in panels] == [2, 18]  # a curve and a ring each
 
 
+def test_every_average_of_the_weights_has_its_curve() -> None:
+    columns = {"step": [1, 1, 2, 2], "ema_decay": [0.9, 0.99] * 2, "fid": [4.0, 8.0, 3.0, 2.0], "images": 10}
+    axes = figures.fid_curve({"small": pd.DataFrame(columns)}, {"small": "inception features"}).axes[0]
+    assert list(axes.lines[0].get_ydata()) == [8.0, 2.0] and list(axes.lines[1].get_ydata()) == [4.0, 3.0]
+    assert [line.get_linestyle() for line in axes.lines[:2]] == ["-", "--"]
+    labels = axes.get_legend_handles_labels()[1]
+    assert labels[0].endswith("EMA decay 0.99") and labels[1] == "small: EMA decay 0.9"
+
+
 def test_classifiers_of_two_data_sets_measure_different_distances(make: Make) -> None:
     project = make(one={"features": "classifier"}, other={"features": "classifier"}, third={})
     found = results.Results(

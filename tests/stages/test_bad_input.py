@@ -45,7 +45,8 @@ def test_a_missing_archive(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_a_cut_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state = tmp_path / "20.safetensors"
     state.write_bytes(b"\x10\0\0\0\0\0\0\0{}")
-    code = weights.main(["--config", '{"step": 10}', "--in", f"state={state}", "--out", *outputs(tmp_path, "weights")])
+    settings = '{"name": "10", "step": 10, "ema_decay": 0.9}'
+    code = weights.main(["--config", settings, "--in", f"state={state}", "--out", *outputs(tmp_path, "weights")])
     refused(capsys, code, str(state), "delete it and run again")
     assert list(tmp_path.iterdir()) == [state]
 
@@ -54,7 +55,7 @@ def test_distances_of_different_kinds(tmp_path: Path, capsys: pytest.CaptureFixt
     inputs = []
     for step, images in ((10, 1000), (20, 5000)):
         path = tmp_path / f"{step}.json"
-        path.write_text(json.dumps({"step": step, "fid": 1.0, "images": images}))
+        path.write_text(json.dumps({"name": str(step), "step": step, "fid": 1.0, "images": images}))
         inputs.append(f"fid={path}")
     code = choose.main(["--in", *inputs, "--out", *outputs(tmp_path, "table", "chosen", "weights")])
     refused(capsys, code, "20.json", "images is 5000, but 1000")

@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,20 +36,25 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write(folder: Path, kind: str, step: int, row: dict[str, Any]) -> None:
-    made_by = {"step": step, "weights_sha256": files.sha256(folder / f"{step}.safetensors")}
+def write(folder: Path, kind: str, step: int | str, row: dict[str, Any]) -> None:
+    made_by = {"name": str(step), "step": step, "weights_sha256": files.sha256(folder / f"{step}.safetensors")}
     files.write_json(folder / f"{kind}.{step}.json", {**made_by, **row})
 
 
-def chosen(folder: Path, by: str | None = "pilot") -> dict[str, Any]:
+def chosen(folder: Path, by: str | None = "pilot", names: Sequence[int | str] = tuple(FID)) -> dict[str, Any]:
     """chosen.json; the stage must succeed."""
-    assert run(folder, by) == 0
+    assert run(folder, by, names=names) == 0
     return dict(files.read_json(folder / "chosen.json"))
 
 
-def run(folder: Path, by: str | None = "pilot", settings: dict[str, Any] | None = None) -> int:
-    inputs = [f"fid={folder / f'fid.{step}.json'}" for step in FID]
-    inputs += [f"weights={folder / f'{step}.safetensors'}" for step in FID]
+def run(
+    folder: Path,
+    by: str | None = "pilot",
+    settings: dict[str, Any] | None = None,
+    names: Sequence[int | str] = tuple(FID),
+) -> int:
+    inputs = [f"fid={folder / f'fid.{name}.json'}" for name in names]
+    inputs += [f"weights={folder / f'{name}.safetensors'}" for name in names]
     inputs += [f"pilot={path}" for path in sorted(folder.glob("pilot.*.json")) if by == "pilot"]
     outputs = [f"{name}={folder / file}" for name, file in (("table", "fid.csv"), ("chosen", "chosen.json"))]
     described = json.dumps(settings or ({} if by is None else {"by": by}))
@@ -58,7 +64,9 @@ def run(folder: Path, by: str | None = "pilot", settings: dict[str, Any] | None 
 @pytest.mark.parametrize("by", [None, "fid"])
 def test_the_lowest_distance_unless_asked_otherwise(project: Path, by: str | None) -> None:
     weights_sha256 = hashlib.sha256(b"20").hexdigest()
-    assert chosen(project, by) == {"step": 20, "by": "fid", "fid": 0.3, "weights_sha256": weights_sha256}
+    assert chosen(project, by) == {
+        "name": "20", "step": 20, "by": "fid", "fid": 0.3, "weights_sha256": weights_sha256,
+    }  # fmt: skip
     assert (project / "chosen").read_bytes() == b"20"
     table = pd.read_csv(project / "fid.csv").set_index("step")
     assert "pilot_accuracy" not in table and table["chosen_by"].dropna().to_dict() == {20: "fid"}
@@ -67,7 +75,7 @@ def test_the_lowest_distance_unless_asked_otherwise(project: Path, by: str | Non
 def test_pilots_that_are_not_told_apart_leave_it_to_the_distance(project: Path) -> None:
     found = chosen(project)
     # 40 is the best, 30 within its error and not as near; 20 has no pilot, 10 is worse
-    assert (found["step"], found["tied"], found["pilot_accuracy"]) == (40, [30, 40], 0.9)
+    assert (found["step"], found["tied"], found["pilot_accuracy"]) == (40, ["30", "40"], 0.9)
     assert (project / "chosen").read_bytes() == b"40"
     table = pd.read_csv(project / "fid.csv").set_index("step")
     assert table["pilot_accuracy"].dropna().to_dict() == {step: row["accuracy"] for step, row in PILOTS.items()}
@@ -89,7 +97,7 @@ def test_accuracy_then_cost_then_distance(project: Path, step: int, change: dict
     assert chosen(project)["step"] == expected
 
 
-SLOW, FAST = {"algorithm": "unipc", "steps": 10}, {"algorithm": "unipc", "steps": 5}
+SLOW, FAST = {"solver": {"steps": 10}}, {"solver": {"steps": 5}, "guidance": None, "select": {"method": "all"}}
 
 
 @pytest.mark.parametrize(
@@ -100,17 +108,17 @@ SLOW, FAST = {"algorithm": "unipc", "steps": 10}, {"algorithm": "unipc", "steps"
         (0.95, (30, FAST)),  # better, with weights that are farther
     ],
 )
-def test_pilots_with_several_solvers_choose_one(project: Path, accuracy: float, expected: tuple[int, Any]) -> None:
+def test_pilots_that_draw_in_several_ways_choose_one(project: Path, accuracy: float, expected: tuple[int, Any]) -> None:
     for step, row in PILOTS.items():
-        write(project, "pilot", step, {**row, "solver": SLOW, "images": 100})
-        few = {"solver": FAST, "evaluations": 5, "images": 200, "accuracy": accuracy if step == expected[0] else 0.7}
+        write(project, "pilot", step, {**row, "draw": SLOW})
+        few = {"draw": FAST, "evaluations": 5, "accuracy": accuracy if step == expected[0] else 0.7}
         write(project, f"pilot.{step}", step, {**row, **few})
-    settings = {"by": "pilot", "solvers": [SLOW, FAST]}
+    settings = {"by": "pilot", "draws": [SLOW, FAST]}
     assert run(project, settings=settings) == 0
     found = files.read_json(project / "chosen.json")
-    assert (found["step"], found["solver"]) == expected
+    assert (found["step"], found["draw"]) == expected
     table = pd.read_csv(project / "fid.csv").set_index("step")
-    assert len(table) == len(FID) and table["pilot_solver"][10] == "algorithm unipc, steps 10"
+    assert len(table) == len(FID) and table["pilot_draw"][10] == '{"solver": {"steps": 10}}'
     (project / "pilot.10.json").write_text((project / "pilot.10.10.json").read_text())
     assert run(project, settings=settings) == 2  # one stands twice
 
@@ -132,7 +140,7 @@ def test_of_equal_distances_the_earliest(project: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"images": 7}, "images is"),
+        ({"evaluations_in_all": 7}, "evaluations_in_all is"),
         ({"protocol": "other"}, "pilots of different kinds"),
         ({"weights_sha256": "0"}, "made with other weights"),
         ({"accuracy": "good"}, "are no numbers"),
@@ -156,11 +164,38 @@ def digits(**changes: dict[str, Any]) -> config.Experiment:
 
 def test_only_a_pilot_needs_pilots() -> None:
     assert digits().pilots() == []
-    assert digits(choose={"by": "pilot"}).pilots() == [(step, 0) for step in digits().fid_steps()]
-    several = digits(choose={"by": "pilot", "candidates": [2000, 4000], "solvers": [{"steps": 5}, {"steps": 20}]})
-    assert several.pilots() == [(2000, 0), (2000, 1), (4000, 0), (4000, 1)]
-    # in the same seconds, fewer evaluations draw more images
-    assert [several.pilot_images(solver) for solver in (0, 1)] == [8000, 2000]
+    assert digits(choose={"by": "pilot"}).pilots() == [(str(step), 0) for step in digits().fid_steps()]
+
+
+def test_every_average_is_tried_in_every_way_that_it_can_be_drawn() -> None:
+    draws = [{}, {"solver": {"steps": 20}, "guidance": {"weight": 2, "from_step": 2000}}]
+    several = digits(
+        train={"further_ema_decays": [0.99]}, choose={"by": "pilot", "candidates": [2000, 4000], "draws": draws}
+    )
+    assert several.averages([2000]) == ["2000", "2000-ema1"]
+    assert several.average("2000-ema1") == {"name": "2000-ema1", "step": 2000, "ema_decay": 0.99}
+    first = [("2000", 0), ("2000-ema1", 0)]  # those of iteration 2000 do not guide themselves
+    assert several.pilots() == [*first, *((name, draw) for name in ("4000", "4000-ema1") for draw in (0, 1))]
+    assert [draw.solver.steps for draw in several.pilot_draws if draw.solver] == [8, 20]
+    with pytest.raises(UserError, match="no weights '2000-ema2' are kept; kept: 1000, 1000-ema1, 2000"):
+        several.average("2000-ema2")
+
+
+def test_averages_of_one_iteration_are_told_apart(project: Path) -> None:
+    for step in FID:
+        write(project, "fid", step, {"fid": FID[step], "images": 100, "ema_decay": "0.999"})
+    longer = {"fid": 0.2, "images": 100, "ema_decay": "0.9999", "name": "40-ema1"}
+    (project / "40-ema1.safetensors").write_bytes(b"longer")
+    write(project, "fid", "40-ema1", longer | {"step": 40})
+    write(project, "pilot", "40-ema1", PILOTS[40] | {"step": 40, "name": "40-ema1"})
+    for by in ("fid", "pilot"):  # the lowest; not told apart from 40, and lower
+        found = chosen(project, by, [*FID, "40-ema1"])
+        assert (found["name"], found["step"]) == ("40-ema1", 40)
+        assert (project / "chosen").read_bytes() == b"longer"
+    table = pd.read_csv(project / "fid.csv")
+    assert table["ema_decay"].tolist() == [0.999] * 4 + [0.9999]
+    assert tables.shown(tables.measurements(table))["EMA decay"].tolist() == ["0.999"] * 4 + ["0.9999"]
+    assert list(tables.by_length(table)) == ["0.9999", "0.999"]
 
 
 def test_a_pilot_trains_half_as_long_as_the_evaluation_unless_told() -> None:
@@ -178,9 +213,12 @@ def test_a_pilot_trains_half_as_long_as_the_evaluation_unless_told() -> None:
         ({"by": "pilot", "candidates": [1000, 1000]}, "twice"),
         ({"by": "pilot", "seeds": [1, 1]}, "twice"),
         ({"candidates": [1000]}, "by: pilot"),
-        ({"solvers": [{"steps": 5}]}, "by: pilot"),
-        ({"by": "pilot", "solvers": [{"steps": 5}, {"steps": 5}]}, "twice"),
-        ({"by": "pilot", "solvers": [{"algorithm": "consistency", "steps": 2}]}, "tuned after the choice"),
+        ({"draws": [{"solver": {"steps": 5}}]}, "by: pilot"),
+        ({"by": "pilot", "draws": [{"solver": {"steps": 5}}] * 2}, "twice"),
+        ({"by": "pilot", "draws": [{"solver": {"algorithm": "consistency"}}]}, "tuned after the choice"),
+        ({"by": "pilot", "draws": [{"select": {"method": "herding", "per_class": 5}}]}, "keeps a number of images"),
+        ({"by": "pilot", "draws": [{}, {"guidance": {"weight": 2}}]}, "draws.1.guidance without from_step needs"),
+        ({"by": "pilot", "draws": [{"guidance": {"weight": 2, "from_step": 5000}}]}, "no candidate comes after"),
         ({"by": "looks"}, "choose.by"),
     ],
 )

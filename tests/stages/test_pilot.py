@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from diffdistill import config
+from diffdistill.classify import training
 from diffdistill.data import images as image_files
 from diffdistill.diffusion import weights
 from diffdistill.diffusion.training import initialise
@@ -53,7 +55,7 @@ def project(tmp_path: Path) -> Path:
 
 def arguments(folder: Path, **changes: Any) -> list[str]:
     settings = {
-        "solver": {"steps": 2}, "images": 20, "batch_size": 8, "seed": 0, "seeds": [0, 1],
+        "draw": {"solver": {"steps": 2}}, "evaluations": 40, "batch_size": 8, "seed": 0, "seeds": [0, 1],
         "protocol": {"steps": 2, "width": 8, "batch_size": 8},
     }  # fmt: skip
     inputs = [f"{name}={folder / name}.safetensors" for name in ("weights", "validation")]
@@ -86,3 +88,43 @@ def test_another_validation_split_is_refused(project: Path, capsys: pytest.Captu
         image_files.save(path, data.images, data.labels, data.metadata | change)
         assert pilot.main(arguments(project)) == 2
         assert said in capsys.readouterr().err and not (project / "pilot.json").exists()
+
+
+def test_a_guided_pilot_draws_as_many_as_the_same_evaluations_suffice_for(project: Path) -> None:
+    made = json.dumps(["a", "b", "c"])
+    earlier = initialise(SHAPE.build, 1).state_dict()
+    weights.save(project / "3.safetensors", earlier, SHAPE, {"classes": made, "source_checksum": "none", "step": "3"})
+    draw = {"solver": {"steps": 2}, "guidance": {"weight": 2.0, "from_step": 3}}
+    run = [*arguments(project, draw=draw), "--in", f"guide={project / '3.safetensors'}"]
+    assert pilot.main(merged(run)) == 0
+    row = files.read_record(project / "pilot.json", "accuracy")
+    assert (row["evaluations"], row["images"], row["draw"]["guidance"]["from_step"]) == (4, 10, 3)
+
+
+def merged(command: list[str]) -> list[str]:
+    """Both lists of inputs as one."""
+    last = len(command) - 2
+    place = command.index("--in") + 1
+    return [*command[:place], command[last + 1], *command[place:last]]
+
+
+def test_an_iteration_that_is_not_earlier_does_not_guide(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "7.safetensors").write_bytes((project / "weights.safetensors").read_bytes())
+    draw = {"solver": {"steps": 2}, "guidance": {"weight": 2.0, "from_step": 7}}
+    run = [*arguments(project, draw=draw), "--in", f"guide={project / '7.safetensors'}"]
+    assert pilot.main(merged(run)) == 2 and "7 is not before the iteration 7" in capsys.readouterr().err
+
+
+def test_a_pilot_trains_on_what_its_selection_leaves(project: Path) -> None:
+    protocol = training.Protocol(**config.read(config.Protocol, {"steps": 2, "width": 8}).model_dump())
+    data = image_files.load(project / "validation.safetensors")
+    classifier = training.fit(
+        data.images, data.labels, num_classes=3, protocol=protocol, seed=0, device=torch.device("cpu"),
+        statistics=training.statistics(protocol, data.images), progress="classifier",
+    )  # fmt: skip
+    classifier.to_file(project / "features.safetensors", data.classes, data.metadata)
+    draw = {"solver": {"steps": 2}, "select": {"method": "classifier", "disagree": "drop", "confidence": 0.0}}
+    run = [*arguments(project, draw=draw), "--in", f"classifier={project / 'features.safetensors'}"]
+    assert pilot.main(merged(run)) == 0
+    row = files.read_record(project / "pilot.json", "accuracy")
+    assert row["images"] == 20 and 0 < row["kept"] < 20  # an untrained network does not draw what it is asked for

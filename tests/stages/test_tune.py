@@ -126,7 +126,11 @@ def test_autoguidance_pushes_away_from_earlier_weights(folder: Path, capsys: pyt
     assert 4 < account(folder)["evaluations_per_image"] < 8
     assert '"weight": 3.0' in made.metadata["made_by"]
     assert drawn(folder, "5.safetensors", "9.safetensors", **settings)[0] == 2
-    assert "from_step: 9 is not before the chosen iteration 5" in capsys.readouterr().err
+    assert "no weights of iteration 5 are given" in capsys.readouterr().err
+    settings["guidance"]["from_step"] = 9
+    assert drawn(folder, "5.safetensors", "9.safetensors", **settings)[0] == 2
+    assert "from_step: 9 is not before the iteration 5" in capsys.readouterr().err
+    settings["guidance"]["from_step"] = 4
     save(folder / "4.safetensors", replace(SHAPE, depth=4), 4)
     assert drawn(folder, "9.safetensors", "4.safetensors", **settings)[0] == 2
     assert "4.safetensors: not of the run of" in capsys.readouterr().err

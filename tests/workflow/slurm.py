@@ -37,10 +37,14 @@ def running(rule: str) -> list[str]:
 
 
 def freeze(folder: Path, argument: str) -> None:
-    """Stop the stages that were started in a folder with an argument, as a machine that hangs does."""
+    """Stop the stages that jobs have started in a folder with an argument, as a machine that hangs does.
+
+    Not those of local rules: nobody would end them.
+    """
     for command in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # it has ended meanwhile
             words = command.read_bytes().decode().split("\0")
             here = command.with_name("cwd").resolve() == folder.resolve()
-            if here and argument in words and any(word.startswith("diffdistill.stages.") for word in words):
+            of_job = b"SLURM_JOB_ID=" in command.with_name("environ").read_bytes()
+            if here and of_job and argument in words and any(word.startswith("diffdistill.stages.") for word in words):
                 os.kill(int(command.parent.name), signal.SIGSTOP)

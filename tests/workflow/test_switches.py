@@ -1,5 +1,6 @@
 """Sub-classes, autoguidance and tuning as rules: what the settings ask for is made, and nothing else is."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import yaml
 
 from diffdistill.runtime import files
+from diffdistill.runtime import tensors as tensor_files
 from tests.workflow.conftest import TINY, snakemake
 
 SAMPLES = "results/digits/samples.safetensors"
@@ -54,16 +56,30 @@ def test_autoguidance_reads_the_weights_of_its_iteration(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_solver_that_the_pilot_chose_draws(project: Path) -> None:
-    solvers = [{"steps": 2}, {"algorithm": "unipc", "steps": 4}]
-    pilot = {"by": "pilot", "candidates": [20, 40], "solvers": solvers, "images": 40, "seeds": [0, 1]}
-    change(project, choose=pilot, sample={"budget_seconds": None, "images": 40, "solver": {"steps": 7}})
-    run = snakemake(project, SAMPLES)
+def test_what_the_pilot_chose_makes_the_set(project: Path) -> None:
+    draws = [{"solver": {"steps": 2}, "select": {"method": "classifier", "disagree": "relabel"}},
+             {"solver": {"steps": 2}, "guidance": {"weight": 1.5, "from_step": 20}}]  # fmt: skip
+    pilot = {"by": "pilot", "candidates": [20, 40], "draws": draws, "images": 40, "seeds": [0, 1]}
+    sample = {"budget_seconds": None, "images": 40, "solver": {"steps": 4}}
+    change(project, train={"further_ema_decays": [0.5]}, choose=pilot, sample=sample)
+    run = snakemake(project, "results/digits/distilled.safetensors")
     assert run.returncode == 0, run.stdout + run.stderr
-    chosen = files.read_json(project / "results/digits/chosen.json")["solver"]
-    assert chosen["steps"] in (2, 4) and files.read_json(project / "results/digits/samples.json")["solver"] == chosen
-    pilots = [files.read_json(path) for path in (project / "results/digits/pilot").iterdir()]
-    assert sorted((row["evaluations"], row["images"]) for row in pilots) == [(2, 80), (2, 80), (4, 40), (4, 40)]
+    made = project / "results/digits"
+    chosen, account = files.read_json(made / "chosen.json"), files.read_json(made / "samples.json")
+    assert account["solver"]["steps"] == 2 and account["guidance"] == chosen["draw"]["guidance"]
+    selected = tensor_files.load(made / "distilled.safetensors")[1]["selected_by"]
+    assert json.loads(selected)["method"] == (chosen["draw"]["select"] or {"method": "all"})["method"]
+    pilots = [files.read_json(path) for path in (made / "pilot").iterdir()]
+    found = sorted((row["name"], row["evaluations"], row["images"]) for row in pilots)
+    plain, guided = (2, 80), (4, 40)
+    assert found == [("20", *plain), ("20-ema1", *plain), ("40", *plain), ("40", *guided),
+                     ("40-ema1", *plain), ("40-ema1", *guided)]  # fmt: skip
+    assert sorted(path.stem for path in (made / "fid").glob("*-ema1.json")) == [
+        "10-ema1",
+        "20-ema1",
+        "30-ema1",
+        "40-ema1",
+    ]
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ wildcard_constraints:
     dataset=r"(?!(tables|figures)/)[A-Za-z0-9][A-Za-z0-9_.-]*",
     split="train|validation|test",
     step=r"\d+",
+    average=r"\d+(-ema[1-9])?",
     seed=r"\d+",
     train_set="real|real-random",
 
@@ -78,10 +79,23 @@ def slice_before(wildcards):
     return [] if before is None else [f"results/{wildcards.dataset}/train/{before}.safetensors"]
 
 
-def at_steps(pattern, steps):
-    """An input function: the pattern at the experiment's `slice_ends` or `fid_steps`."""
+def states(wildcards):
+    """The ends of all training slices."""
+    return [f"results/{wildcards.dataset}/train/{step}.safetensors" for step in experiment(wildcards).slice_ends()]
+
+
+def average(wildcards):
+    """One of the averages of the weights: its name, iteration and decay."""
+    try:
+        return experiment(wildcards).average(wildcards.average)
+    except UserError as error:
+        raise WorkflowError(f"results/{wildcards.dataset}/weights/{wildcards.average}.safetensors: {error}")
+
+
+def at_averages(pattern):
+    """An input function: the pattern at each average of the weights that is measured."""
     return lambda wildcards: [
-        pattern.format(dataset=wildcards.dataset, step=step) for step in getattr(experiment(wildcards), steps)()
+        pattern.format(dataset=wildcards.dataset, average=name) for name in experiment(wildcards).averages()
     ]
 
 
@@ -119,22 +133,48 @@ def classifier_of(wildcards):
 def drawn_with(wildcards):
     """The weights that draw: the chosen or the tuned ones; for autoguidance those of an earlier iteration too.
 
-    And the choice itself, where a solver was chosen with the weights.
+    And the choice itself, where it says how to draw.
     """
-    block = experiment(wildcards).sample
-    name = "tuned" if block.solver.algorithm == "consistency" else "chosen"
+    one = experiment(wildcards)
+    name = "tuned" if one.sample.solver.algorithm == "consistency" else "chosen"
     files = {"weights": f"results/{wildcards.dataset}/{name}.safetensors"}
-    if experiment(wildcards).choose.solvers is not None:
+    guidances = [one.sample.guidance]
+    if one.choose.draws is not None:
         files["chosen"] = f"results/{wildcards.dataset}/chosen.json"
-    if block.guidance is not None and block.guidance.from_step is not None:
-        files["guide"] = f"results/{wildcards.dataset}/weights/{block.guidance.from_step}.safetensors"
+        guidances = [draw.guidance for draw in one.choose.draws]
+    if guides := guides_of(wildcards, guidances):
+        files["guide"] = guides
+    return files
+
+
+def guides_of(wildcards, guidances):
+    """The weights of the earlier iterations that guide."""
+    steps = sorted({guidance.from_step for guidance in guidances if guidance is not None and guidance.from_step})
+    return [f"results/{wildcards.dataset}/weights/{step}.safetensors" for step in steps]
+
+
+def selected_with(wildcards):
+    """What the selection reads beside the drawn images: a classifier where one is asked; the choice, where it tells."""
+    one, files = experiment(wildcards), {}
+    blocks = [one.select]
+    if one.choose.draws is not None:
+        files["chosen"] = f"results/{wildcards.dataset}/chosen.json"
+        blocks = [draw.select for draw in one.choose.draws if draw.select is not None]
+    if any(block.needs_classifier for block in blocks):
+        files["classifier"] = f"results/{wildcards.dataset}/fid/features.safetensors"
+        files["validation"] = split("validation")(wildcards)
     return files
 
 
 def pilots(wildcards):
     """What the pilot found; nothing where it does not choose."""
     tried = experiment(wildcards).pilots()
-    return [f"results/{wildcards.dataset}/pilot/{step}.{solver}.json" for step, solver in tried]
+    return [f"results/{wildcards.dataset}/pilot/{average}.{draw}.json" for average, draw in tried]
+
+
+def draw_of(wildcards):
+    """How a pilot makes its set."""
+    return experiment(wildcards).pilot_draws[int(wildcards.draw)]
 
 
 def divided_classes(wildcards):

@@ -51,16 +51,16 @@ rule fid_reference:
 
 rule fid:
     input:
-        weights="results/{dataset}/weights/{step}.safetensors",
+        weights="results/{dataset}/weights/{average}.safetensors",
         features=features_of,
         classifier=classifier_of,
         reference="results/{dataset}/fid/reference.safetensors",
     output:
-        fid="results/{dataset}/fid/{step}.json",
+        fid="results/{dataset}/fid/{average}.json",
     log:
-        "logs/{dataset}/fid/{step}.log",
+        "logs/{dataset}/fid/{average}.log",
     benchmark:
-        "logs/{dataset}/fid/{step}.tsv"
+        "logs/{dataset}/fid/{average}.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: lambda wildcards: experiment(wildcards).threads
@@ -88,16 +88,22 @@ rule fid:
 
 rule pilot:
     input:
-        weights="results/{dataset}/weights/{step}.safetensors",
+        weights="results/{dataset}/weights/{average}.safetensors",
         validation=split("validation"),
+        guide=lambda wildcards: guides_of(wildcards, [draw_of(wildcards).guidance]),
+        classifier=lambda wildcards: (
+            f"results/{wildcards.dataset}/fid/features.safetensors"
+            if (select := draw_of(wildcards).select) is not None and select.needs_classifier
+            else []
+        ),
     output:
-        pilot="results/{dataset}/pilot/{step}.{solver}.json",
+        pilot="results/{dataset}/pilot/{average}.{draw}.json",
     log:
-        "logs/{dataset}/pilot/{step}.{solver}.log",
+        "logs/{dataset}/pilot/{average}.{draw}.log",
     benchmark:
-        "logs/{dataset}/pilot/{step}.{solver}.tsv"
+        "logs/{dataset}/pilot/{average}.{draw}.tsv"
     wildcard_constraints:
-        solver=r"\d+",
+        draw=r"\d+",
     conda:
         "../../envs/environment.yaml"
     threads: lambda wildcards: experiment(wildcards).threads
@@ -106,23 +112,24 @@ rule pilot:
         runtime=240,
     params:
         config=lambda wildcards: experiments.as_json(
-            solver=experiment(wildcards).pilot_solvers[int(wildcards.solver)],
-            images=experiment(wildcards).pilot_images(int(wildcards.solver)),
+            draw=draw_of(wildcards),
+            evaluations=experiment(wildcards).choose.images * experiment(wildcards).sample.solver.steps,
             batch_size=experiment(wildcards).choose.batch_size,
             seed=experiment(wildcards).choose.seed,
             protocol=experiment(wildcards).pilot_protocol,
             seeds=experiment(wildcards).choose.seeds,
         ),
+        inputs=lambda wildcards, input: all_named(input),
     shell:
         "exec python -m diffdistill.stages.pilot --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in weights={input.weights:q} validation={input.validation:q} --out pilot={output.pilot:q}"
+        " --in {params.inputs:q} --out pilot={output.pilot:q}"
 
 
 rule choose:
     input:
-        fid=at_steps("results/{dataset}/fid/{step}.json", "fid_steps"),
+        fid=at_averages("results/{dataset}/fid/{average}.json"),
         pilot=pilots,
-        weights=at_steps("results/{dataset}/weights/{step}.safetensors", "fid_steps"),
+        weights=at_averages("results/{dataset}/weights/{average}.safetensors"),
     output:
         table="results/{dataset}/fid.csv",
         chosen="results/{dataset}/chosen.json",
@@ -139,7 +146,7 @@ rule choose:
         runtime=10,
     params:
         config=lambda wildcards: experiments.as_json(
-            by=experiment(wildcards).choose.by, solvers=experiment(wildcards).choose.solvers
+            by=experiment(wildcards).choose.by, draws=experiment(wildcards).choose.draws
         ),
         inputs=lambda wildcards, input: all_named(input),
     shell:

@@ -53,16 +53,8 @@ rule sample:
 
 rule selection:
     input:
+        unpack(selected_with),
         samples="results/{dataset}/samples.safetensors",
-        # only where a classifier is asked
-        classifier=lambda wildcards: (
-            f"results/{wildcards.dataset}/fid/features.safetensors"
-            if experiment(wildcards).select.needs_classifier
-            else []
-        ),
-        validation=lambda wildcards: (
-            split("validation")(wildcards) if experiment(wildcards).select.needs_classifier else []
-        ),
     output:
         distilled="results/{dataset}/distilled.safetensors",
     log:

@@ -111,9 +111,8 @@ rule round_sample:
 
 use rule selection as round_selection with:
     input:
+        unpack(selected_with),
         samples="results/{dataset}/rounds/{round}/samples.safetensors",
-        classifier=rules.selection.input.classifier,
-        validation=rules.selection.input.validation,
     output:
         distilled="results/{dataset}/rounds/{round}/distilled.safetensors",
     log:

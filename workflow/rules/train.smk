@@ -74,14 +74,15 @@ rule train:
 rule weights:
     input:
         state=lambda wildcards: (
-            f"results/{wildcards.dataset}/train/{experiment(wildcards).slice_of(int(wildcards.step))}.safetensors"
+            f"results/{wildcards.dataset}/train/"
+            f"{experiment(wildcards).slice_of(average(wildcards)['step'])}.safetensors"
         ),
     output:
-        weights="results/{dataset}/weights/{step}.safetensors",
+        weights="results/{dataset}/weights/{average}.safetensors",
     log:
-        "logs/{dataset}/weights/{step}.log",
+        "logs/{dataset}/weights/{average}.log",
     benchmark:
-        "logs/{dataset}/weights/{step}.tsv"
+        "logs/{dataset}/weights/{average}.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -89,7 +90,7 @@ rule weights:
         mem_mb=4000,
         runtime=10,
     params:
-        config=lambda wildcards: experiments.as_json(step=int(wildcards.step)),
+        config=lambda wildcards: experiments.as_json(**average(wildcards)),
     shell:
         "exec python -m diffdistill.stages.weights --config {params.config:q} --threads {threads} --log {log:q}"
         " --in state={input.state:q} --out weights={output.weights:q}"
@@ -97,7 +98,7 @@ rule weights:
 
 rule history:
     input:
-        states=at_steps("results/{dataset}/train/{step}.safetensors", "slice_ends"),
+        states=states,
     output:
         table="results/{dataset}/loss.csv",
     log:

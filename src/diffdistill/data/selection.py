@@ -109,6 +109,20 @@ def k_centre(features: Array, count: int) -> Array:
     return np.array(chosen, dtype=np.int64)
 
 
+def repaired(
+    labels: Tensor, predicted: Tensor, confidence: Tensor, *, above: float, disagree: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Labels (N,), the indices left, and which images are `mistaken`; these are kept, or dropped, or relabelled."""
+    wrong = mistaken(labels, predicted, confidence, above)
+    if disagree == "keep":
+        return labels, every(labels), wrong
+    if disagree == "drop":
+        left = (~wrong).nonzero().flatten()
+        return labels, left[in_turn(labels[left])], wrong
+    labels = torch.where(wrong, predicted, labels)
+    return labels, in_turn(labels), wrong
+
+
 def mistaken(labels: Tensor, predicted: Tensor, confidence: Tensor, above: float) -> Tensor:
     """Which images (N,) bool a classifier gives another label than theirs, with more confidence than `above` (0..1)."""
     return (predicted != labels) & (confidence > above)

@@ -72,6 +72,14 @@ class Counting:
         return self.network(x, t, y)
 
 
+def with_guidance(run: Network, shape: Shape, guidance: dict[str, Any] | None, earlier: Network | None) -> Network:
+    """The network guided as the config's block says; by itself without the label where no earlier one is given."""
+    if guidance is None:
+        return run
+    weaker = unlabelled(run, shape) if earlier is None else earlier
+    return guided(run, weaker, weight=guidance["weight"], interval=guidance["interval"])
+
+
 def unlabelled(network: Network, shape: Shape) -> Network:
     """The network without the label; shape: one that has a null label."""
     return lambda x, t, y: network(x, t, torch.full_like(y, shape.labels - 1))

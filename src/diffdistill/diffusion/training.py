@@ -56,6 +56,7 @@ class Recipe:
     label_dropout: float = 0.0
     augment: str = ""
     augment_probability: float = 0.15
+    further_ema_decays: tuple[float, ...] = ()
 
     @property
     def families(self) -> list[str]:
@@ -129,11 +130,13 @@ class State:
     network: UViT
     optimiser: torch.optim.AdamW
     average: dict[str, Tensor]
+    further: list[dict[str, Tensor]] = field(default_factory=list)
+    """Averages of other lengths."""
     iteration: int = 0
     seconds: float = 0.0
     """Time spent training, over all slices and restarts."""
-    snapshots: dict[int, dict[str, Tensor]] = field(default_factory=dict)
-    """Averaged weights by iteration, of the current slice."""
+    snapshots: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    """Averaged weights of the current slice: 100 those of iteration 100, 100-ema1 those of the first further length."""
     history: list[tuple[float, ...]] = field(default_factory=list)
     """Rows of HISTORY, of the current slice."""
 
@@ -146,19 +149,29 @@ class State:
             weight_decay=recipe.weight_decay,
             fused=True,  # one kernel for all tensors: a fifth of the time on a CPU too
         )
-        return cls(network, optimiser, {name: value.clone() for name, value in network.state_dict().items()})
+        average, *further = (
+            {name: value.clone() for name, value in network.state_dict().items()}
+            for _ in range(1 + len(recipe.further_ema_decays))
+        )
+        return cls(network, optimiser, average, further)
+
+    @property
+    def averages(self) -> dict[str, dict[str, Tensor]]:
+        """All of them by how their names end."""
+        return {"": self.average} | {f"-ema{number}": average for number, average in enumerate(self.further, 1)}
 
     def save(self, path: Path, metadata: Mapping[str, str]) -> None:
         """One file, whole or absent."""
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
-        tensors |= {f"average.{name}": value for name, value in self.average.items()}
+        for ending, average in self.averages.items():
+            tensors |= {f"average{ending}.{name}": value for name, value in average.items()}
         for name, parameter in self.network.named_parameters():
             moments = self.optimiser.state.get(parameter)
             if moments:
                 tensors[f"first_moment.{name}"] = moments["exp_avg"]
                 tensors[f"second_moment.{name}"] = moments["exp_avg_sq"]
-        for step, average in self.snapshots.items():
-            tensors |= {f"snapshot.{step}.{name}": value for name, value in average.items()}
+        for snapshot, average in self.snapshots.items():
+            tensors |= {f"snapshot.{snapshot}.{name}": value for name, value in average.items()}
         tensors["history"] = torch.tensor(self.history, dtype=torch.float64).reshape(-1, len(HISTORY))
         numbers = {"iteration": str(self.iteration), "seconds": repr(self.seconds)}
         tensor_files.save(path, tensors, {**metadata, **numbers})
@@ -173,9 +186,11 @@ class State:
         for name, value in tensors.items():
             group, _, rest = name.partition(".")
             groups.setdefault(group, {})[rest] = value
+        device = next(self.network.parameters()).device
         try:
             self.network.load_state_dict(groups["network"], strict=True)
-            self.average = {name: groups["average"][name] for name in self.average}
+            for ending, average in self.averages.items():
+                average.update({name: groups[f"average{ending}"][name].to(device) for name in average})
             self.iteration, self.seconds = int(metadata["iteration"]), float(metadata["seconds"])
             for name, parameter in self.network.named_parameters() if self.iteration else ():
                 self._set_moments(parameter, groups["first_moment"][name], groups["second_moment"][name])
@@ -183,11 +198,9 @@ class State:
             raise UserError(
                 f"{path}: not a training state of this network ({error}); delete it and run again"
             ) from error
-        device = next(self.network.parameters()).device
-        self.average = {name: value.to(device) for name, value in self.average.items()}
         for name, value in groups.get("snapshot", {}).items():
-            step, _, rest = name.partition(".")
-            self.snapshots.setdefault(int(step), {})[rest] = value
+            snapshot, _, rest = name.partition(".")
+            self.snapshots.setdefault(snapshot, {})[rest] = value
         self.history = [tuple(row) for row in tensors["history"].tolist()] if "history" in tensors else []
         return metadata
 
@@ -203,7 +216,9 @@ class State:
         counters = torch.tensor([self.iteration, self.seconds], dtype=torch.float64)
         processes.spread([counters])
         self.iteration, self.seconds = int(counters[0]), float(counters[1])
-        tensors = [*self.network.state_dict().values(), *self.average.values()]
+        tensors = list(self.network.state_dict().values())
+        for average in self.averages.values():
+            tensors += average.values()
         for parameter in self.network.parameters() if self.iteration else ():
             if not self.optimiser.state.get(parameter):
                 self._set_moments(parameter, torch.zeros_like(parameter), torch.zeros_like(parameter))
@@ -341,18 +356,19 @@ def train(
         for group in state.optimiser.param_groups:
             group["lr"] = rate
         state.optimiser.step()
-        decay = ema.decay_at(k, recipe.ema_decay)
-        ema.update(state.average, network, decay)
+        decays = [ema.decay_at(k, decay) for decay in (recipe.ema_decay, *recipe.further_ema_decays)]
+        for average, decay in zip(state.averages.values(), decays, strict=True):
+            ema.update(average, network, decay)
         state.iteration, signal = k + 1, int(max(row[2] for row in agreed))
         if processes.first and state.iteration % recipe.snapshot_every == 0:
-            state.snapshots[state.iteration] = {
-                name: value.to("cpu", copy=True) for name, value in state.average.items()
-            }
+            for ending, average in state.averages.items():
+                copied = {name: value.to("cpu", copy=True) for name, value in average.items()}
+                state.snapshots[f"{state.iteration}{ending}"] = copied
         since_logged = state.iteration % recipe.log_every
         if processes.first and (since_logged == 0 or state.iteration == recipe.iterations):
             now = time.perf_counter()
             speed = (since_logged or recipe.log_every) * recipe.batch_size / (now - measured)
-            state.history.append((float(state.iteration), sum(row[0] for row in agreed), rate, decay, speed))
+            state.history.append((float(state.iteration), sum(row[0] for row in agreed), rate, decays[0], speed))
             measured = now
         state.seconds += time.perf_counter() - started
         after_iteration(state)

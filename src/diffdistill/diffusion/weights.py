@@ -48,6 +48,29 @@ def save(path: Path, tensors: Mapping[str, torch.Tensor], shape: Shape, metadata
     tensor_files.save(path, tensors, {**metadata, "shape": json.dumps(asdict(shape))})
 
 
+def load_guide(
+    paths: Sequence[Path], step: int, guided: tuple[Path, Shape, Mapping[str, str]], device: torch.device
+) -> UViT:
+    """Of several weights files, the network of iteration `step`, to guide one given by path, shape and metadata.
+
+    Raises UserError if it is not there, not of the same run, or not of an earlier iteration.
+    """
+    path, shape, made = guided
+    for other in paths:
+        if other.stem != str(step):
+            continue
+        network, other_shape, other_made = load(other, device)
+        if other_shape != shape or other_made.get("config") != made.get("config"):
+            raise UserError(f"{other}: not of the run of {path}; train both anew")
+        if int(other_made["step"]) >= int(made["step"]):
+            raise UserError(
+                f"guidance.from_step: {other_made['step']} is not before the iteration {made['step']} of {path}; "
+                "give an earlier one"
+            )
+        return network
+    raise UserError(f"--in guide=PATH: no weights of iteration {step} are given")
+
+
 def load(path: Path, device: torch.device) -> tuple[UViT, Shape, dict[str, str]]:
     """The network in evaluation mode, its shape, and the file's metadata.
 

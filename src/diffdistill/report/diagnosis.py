@@ -60,7 +60,7 @@ def _quality(rows: dict[str, Any]) -> Iterator[str]:
 def _limits(results: Results, name: str, rows: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What limits the set, and what to change about it."""
     generated, random, real = (rows[name] for name in ("distilled", "real-random", "real"))
-    fid, account = results.fid[name].sort_values("step"), results.budget[name]
+    fid, account = next(iter(tables.by_length(results.fid[name]).values())), results.budget[name]
     best = tables.lowest(fid)
     agreement, validation = best.get("label_agreement"), best.get("label_agreement_validation")
     recall = best.get("recall")

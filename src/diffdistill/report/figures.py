@@ -53,7 +53,10 @@ def _curves(by_name: dict[str, pd.DataFrame]) -> Iterator[tuple[str, pd.DataFram
 
 
 def fid_curve(fid: dict[str, pd.DataFrame], features: dict[str, str]) -> Figure:
-    """The paper's Fig. 3. features: by experiment, what the distance is taken between; other ones have other axes."""
+    """The paper's Fig. 3. features: by experiment, what the distance is taken between; other ones have other axes.
+
+    Of several averages of the weights, the one of the lowest distance is drawn as a line and the others are dashed.
+    """
     kinds = sorted(set(features.values()))
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(7, 3.8 * len(kinds)), layout="constrained")
@@ -64,7 +67,11 @@ def fid_curve(fid: dict[str, pd.DataFrame], features: dict[str, str]) -> Figure:
                 best = tables.lowest(table)
                 label = f"{name}: lowest {tables.distance(best['fid'])} at {best['step']:,} ({best['images']:,} images)"
                 shown = marker if len(table) <= MOST_MARKERS else ""
-                axes.plot(table["step"], table["fid"], color=color, marker=shown, label=label)
+                (decay, line), *others = tables.by_length(table).items()
+                label += f", EMA decay {decay}" if others else ""
+                axes.plot(line["step"], line["fid"], color=color, marker=shown, label=label)
+                for (decay, line), style in zip(others, cycle(("--", ":", "-.")), strict=False):
+                    axes.plot(line["step"], line["fid"], style, color=color, label=f"{name}: EMA decay {decay}")
                 axes.plot(best["step"], best["fid"], "o", color=color, markersize=13, fillstyle="none", clip_on=False)
             axes.set(xlabel="training iterations", ylabel=f"FID, {kind}")
             axes.set_ylim(0, 1.06 * max(table["fid"].max() for name, table in fid.items() if features[name] == kind))

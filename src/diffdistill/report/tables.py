@@ -37,6 +37,19 @@ def lowest(fid: pd.DataFrame) -> dict[str, Any]:
     return {str(key): value for key, value in fid.sort_values(["fid", "step"]).iloc[0].items()}
 
 
+def by_length(fid: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows in order of iterations, by the decay of their average; the one that the lowest is of comes first.
+
+    A table of one average has no such column, and gives one part without a name.
+    """
+    ordered = fid.sort_values("step")
+    if "ema_decay" not in fid:
+        return {"": ordered}
+    parts = {str(decay): part for decay, part in ordered.groupby("ema_decay")}
+    first = str(lowest(fid)["ema_decay"])
+    return {first: parts.pop(first)} | parts
+
+
 def generators(found: Results) -> pd.DataFrame:
     """The paper's Table 2: the lowest FID with what it was measured by, the training, and the drawing of the set.
 
@@ -68,6 +81,7 @@ def generators(found: Results) -> pd.DataFrame:
 
 MEASUREMENTS = {
     "step": "iteration",
+    "ema_decay": "EMA decay",
     "fid": "FID",
     "class_fid": "class FID",
     "label_agreement": "label agreement",
@@ -76,16 +90,19 @@ MEASUREMENTS = {
     "recall": "recall",
     "pilot_accuracy": "pilot accuracy",
     "pilot_standard_error": "its error",
-    "pilot_solver": "its solver",
+    "pilot_draw": "its way to draw",
     "chosen_by": "chosen by",
 }
 """Columns of fid.csv, and what readers see; those that a run did not measure are left out."""
 
 
 def measurements(fid: pd.DataFrame) -> pd.DataFrame:
-    """A row an iteration that was measured: all that candidates are compared by, and which one was chosen."""
+    """A row a measurement: all that candidates are compared by, and which one was chosen."""
     measured = {column: name for column, name in MEASUREMENTS.items() if column in fid and fid[column].notna().any()}
-    return fid.sort_values("step")[list(measured)].rename(columns=measured)
+    table = fid.sort_values("step")[list(measured)]
+    if "ema_decay" in table:  # a setting as it was given, not a number to be rounded
+        table["ema_decay"] = table["ema_decay"].map("{:g}".format)
+    return table.rename(columns=measured)
 
 
 def accuracies(accuracy: dict[str, pd.DataFrame], baselines: dict[str, pd.DataFrame]) -> pd.DataFrame:

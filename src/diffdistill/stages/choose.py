@@ -1,9 +1,10 @@
-"""Reads every measurement and its weights; writes fid.csv, which iteration is the best, and a copy of its weights.
+"""Reads every measurement and its weights; writes fid.csv, which weights are the best, and a copy of these.
 
-The best is the one of the lowest FID, or, given the pilots of some iterations, the one whose images train best. Pilots
-with several solvers choose one of these too.
+The best are those of the lowest FID, or, given the pilots of some, those whose images train best. Pilots that draw in
+several ways choose one of these too.
 """
 
+import json
 import logging
 import shutil
 import sys
@@ -36,7 +37,7 @@ COMPARABLE = (
     "settings",
 )
 """What measurements must agree in to be ranked against each other."""
-PILOTS_COMPARABLE = ("seeds", "seed", "protocol", "validated_on")
+PILOTS_COMPARABLE = ("seeds", "seed", "protocol", "validated_on", "evaluations_in_all")
 
 
 def best(rows: Rows) -> Row:
@@ -51,8 +52,6 @@ def tied(pilots: Rows) -> list[Row]:
     The rule of Breiman et al. 1984, section 3.4.3. Raises UserError if two pilots cannot be compared.
     """
     _require_alike(pilots, PILOTS_COMPARABLE, "pilots")
-    for evaluations in {row["evaluations"] for _, row in pilots}:  # fewer of them draw more images in equal seconds
-        _require_alike([pilot for pilot in pilots if pilot[1]["evaluations"] == evaluations], ("images",), "pilots")
     rows = [row for _, row in pilots]
     first = max(rows, key=lambda row: (row["accuracy"], -row["standard_error"]))
     return [row for row in rows if row["accuracy"] >= first["accuracy"] - first["standard_error"]]
@@ -64,11 +63,11 @@ def best_by_pilot(rows: Rows, pilots: Rows) -> Row:
     Raises UserError if two rows cannot be compared, or a pilot was not made with the weights that were measured.
     """
     _require_alike(rows, COMPARABLE, "distances")
-    measured = {row["step"]: row for _, row in rows}
+    measured = {row["name"]: row for _, row in rows}
     for path, pilot in pilots:
-        if measured.get(pilot["step"], {}).get("weights_sha256") != pilot["weights_sha256"]:
+        if measured.get(pilot["name"], {}).get("weights_sha256") != pilot["weights_sha256"]:
             raise UserError(f"{path}: made with other weights than were measured; delete it and run again")
-    return min(tied(pilots), key=lambda row: (row["evaluations"], measured[row["step"]]["fid"], row["step"]))
+    return min(tied(pilots), key=lambda row: (row["evaluations"], measured[row["name"]]["fid"], row["step"]))
 
 
 def _require_alike(rows: Rows, columns: Sequence[str], what: str) -> None:
@@ -84,7 +83,7 @@ def _require_alike(rows: Rows, columns: Sequence[str], what: str) -> None:
 
 def _read(path: Path, numbers: Sequence[str], others: Sequence[str]) -> Row:
     """One measurement or pilot. Raises UserError if the file holds something else."""
-    row = files.read_record(path, "step", *numbers, *others)
+    row = files.read_record(path, "name", "step", *numbers, *others)
     told = " and ".join(f"{key} {row[key]!r}" for key in ("step", *numbers))
     if not isinstance(row["step"], int) or not all(isinstance(row[key], int | float) for key in numbers):
         raise UserError(f"{path}: {told} are no numbers; delete it and run again")
@@ -94,7 +93,7 @@ def _read(path: Path, numbers: Sequence[str], others: Sequence[str]) -> Row:
 def _weights_of(row: Row, paths: Sequence[Path]) -> Path:
     """The file that was measured. Raises UserError if it is not among the paths, or has changed since."""
     for path in paths:
-        if path.stem == str(row["step"]):
+        if path.stem == row["name"]:
             found = files.sha256(path)
             if found != row.get("weights_sha256"):
                 raise UserError(
@@ -102,31 +101,36 @@ def _weights_of(row: Row, paths: Sequence[Path]) -> Path:
                     f"{found} against {row.get('weights_sha256')}; delete the distances and run again"
                 )
             return path
-    raise UserError(f"--in weights=PATH: no weights of iteration {row['step']} are given")
+    raise UserError(f"--in weights=PATH: no weights {row['name']} are given")
 
 
 def _table(rows: Rows, pilots: Rows, chosen: Row, by: str) -> pd.DataFrame:
-    """fid.csv: a row an iteration; the pilots' columns where there are any; by what it was chosen at the chosen one.
+    """fid.csv: a row a measurement; the pilots' columns where there are any; by what it was chosen at the chosen one.
 
-    Of several pilots of an iteration the one that would be chosen.
+    Of several pilots of the same weights the one that would be chosen.
     """
-    table = pd.DataFrame([row for _, row in rows]).sort_values("step")
+    ordered: list[Row] = sorted((row for _, row in rows), key=_in_order)
+    table = pd.DataFrame(ordered)
     if pilots:
-        steps = sorted({row["step"] for _, row in pilots})
-        found = [best_by_pilot(rows, [pilot for pilot in pilots if pilot[1]["step"] == step]) for step in steps]
-        columns = {"step": "step", "accuracy": "pilot_accuracy", "standard_error": "pilot_standard_error"}
+        names = sorted({row["name"] for _, row in pilots})
+        found = [best_by_pilot(rows, [pilot for pilot in pilots if pilot[1]["name"] == name]) for name in names]
+        columns = {"name": "name", "accuracy": "pilot_accuracy", "standard_error": "pilot_standard_error"}
         shown = pd.DataFrame(found)[list(columns)].rename(columns=columns)
-        if len({_drawn_with(row) for _, row in pilots}) > 1:
-            shown["pilot_solver"] = [_drawn_with(row) for row in found]
+        if len({_draw_of(row) for _, row in pilots}) > 1:
+            shown["pilot_draw"] = [_draw_of(row) for row in found]
         table = table.merge(shown, "left")
-    table["chosen_by"] = [by if step == chosen["step"] else None for step in table["step"]]
-    return table.drop(columns=["weights_sha256", "settings", "machine"], errors="ignore")
+    table["chosen_by"] = [by if name == chosen["name"] else None for name in table["name"]]
+    alike = ["ema_decay"] if len({row.get("ema_decay") for _, row in rows}) == 1 else []
+    return table.drop(columns=["name", "weights_sha256", "settings", "machine", *alike], errors="ignore")
 
 
-def _drawn_with(pilot: Row) -> str:
-    """Its solver, as text that tells any two apart."""
-    solver = pilot.get("solver")
-    return ", ".join(f"{key} {value}" for key, value in solver.items()) if isinstance(solver, dict) else str(solver)
+def _in_order(row: Row) -> tuple[int, str]:
+    return row["step"], row["name"]
+
+
+def _draw_of(pilot: Row) -> str:
+    """How it drew, as text that tells any two apart."""
+    return json.dumps({name: value for name, value in (pilot.get("draw") or {}).items() if value is not None})
 
 
 def stage(job: program.Job) -> None:
@@ -134,27 +138,27 @@ def stage(job: program.Job) -> None:
     by = block.by
     rows, pilots = [(path, _read(path, ["fid"], ["images"])) for path in job.all_inputs("fid")], []
     if by == "pilot":
-        others = ["evaluations", "weights_sha256", *(["solver"] if block.solvers else [])]
+        others = ["evaluations", "weights_sha256", *(["draw"] if block.draws else [])]
         pilots = [(path, _read(path, ["accuracy", "standard_error"], others)) for path in job.all_inputs("pilot")]
     for kind in (rows, pilots):
-        candidates = [(row["step"], _drawn_with(row)) for _, row in kind]
+        candidates = [(row["name"], _draw_of(row)) for _, row in kind]
         if len(set(candidates)) != len(candidates):
             raise UserError(f"{job.output('table')}: an iteration stands twice among its inputs; give each once")
     pilot = best_by_pilot(rows, pilots) if pilots else None
-    chosen = next(row for _, row in rows if row["step"] == pilot["step"]) if pilot else best(rows)
+    chosen = next(row for _, row in rows if row["name"] == pilot["name"]) if pilot else best(rows)
     source = _weights_of(chosen, job.all_inputs("weights"))
     files.write_text(job.output("table"), _table(rows, pilots, chosen, by).to_csv(index=False))
     with files.replacing(job.output("weights")) as temporary:
         shutil.copyfile(source, temporary)
-    told = {"step": chosen["step"], "by": by, "fid": chosen["fid"], "weights_sha256": chosen["weights_sha256"]}
+    told = {name: chosen[name] for name in ("name", "step", "fid", "weights_sha256")} | {"by": by}
     if pilot:
         accuracy, error = pilot["accuracy"], pilot["standard_error"]
-        ties = sorted({row["step"] for row in tied(pilots)})
+        ties = list(dict.fromkeys(row["name"] for row in sorted(tied(pilots), key=_in_order)))
         told |= {"pilot_accuracy": accuracy, "pilot_standard_error": error, "tied": ties}
-        if block.solvers:
-            told["solver"] = pilot["solver"]
+        if block.draws:
+            told["draw"] = pilot["draw"]
         logger.info("pilot accuracy %.4f ± %.4f; within one standard error of the best: %s", accuracy, error, ties)
-    logger.info("chose step %d by %s, FID %.4f, of %d measured", chosen["step"], by, chosen["fid"], len(rows))
+    logger.info("chose %s by %s, FID %.4f, of %d measured", chosen["name"], by, chosen["fid"], len(rows))
     files.write_json(job.output("chosen"), told)
 
 

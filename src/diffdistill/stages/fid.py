@@ -62,7 +62,9 @@ def _measure(job: program.Job, block: config.Measurement, group: processes.Proce
         of_classes |= _of_classes(classifier, drawn[-1], reference["points"], shape.num_classes, group.device)
         of_classes["label_agreement_validation"] = float(about["label_agreement_validation"])
     row = {
+        "name": weights_file.stem,
         "step": int(made["step"]),
+        "ema_decay": made.get("ema_decay"),
         "fid": distance,
         **of_classes,
         "images": block.images,
@@ -81,7 +83,7 @@ def _measure(job: program.Job, block: config.Measurement, group: processes.Proce
         "machine": devices.describe(group.device),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
     }
-    logger.info("step %d: FID %.4f", row["step"], distance)
+    logger.info("%s: FID %.4f", row["name"], distance)
     files.write_json(job.output("fid"), row)
 
 

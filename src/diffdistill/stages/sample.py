@@ -1,6 +1,6 @@
 """Reads the chosen or the tuned weights; writes as many labelled images as fit into the budget, and its account.
 
-Autoguidance reads the weights of an earlier iteration too, and where the pilot chose a solver, its choice is read.
+Autoguidance reads the weights of an earlier iteration too, and where the pilot chose how to draw, its choice is read.
 The clock starts before torch or the weights are loaded and stops when the last image is on disk.
 """
 
@@ -30,7 +30,8 @@ def stage(job: program.Job) -> None:
         from diffdistill.runtime import device as devices
 
     devices.set_up(job.threads)
-    device, solver = devices.best_device(), _solver(job, block).model_dump()
+    device, block = devices.best_device(), _as_chosen(job, block)
+    solver = block.solver.model_dump()
     with budget.phase("load"):
         network, shape, made = weights.load(job.input("weights"), device)
         if solver["algorithm"] == "consistency" and "tuned" not in made:
@@ -50,22 +51,14 @@ def stage(job: program.Job) -> None:
             network, shape, precision=block.precision, compile=block.compile, batch_size=block.batch_size,
             budget_seconds=block.budget_seconds, device=device,
         )  # fmt: skip
-    counted = [run := sampling.Counting(run)]
-    predict: sampling.Network = run
-    if block.guidance is not None:
-        weaker = sampling.unlabelled(run, shape)
-        if block.guidance.from_step is not None:
-            with budget.phase("load"):
-                earlier, earlier_shape, earlier_made = weights.load(job.input("guide"), device)
-            if earlier_shape != shape or earlier_made.get("config") != made.get("config"):
-                raise UserError(f"{job.input('guide')}: not of the run of {job.input('weights')}; train both anew")
-            if int(earlier_made["step"]) >= int(made["step"]):
-                raise UserError(
-                    f"sample.guidance.from_step: {earlier_made['step']} is not before the chosen iteration "
-                    f"{made['step']}; give an earlier one"
-                )
-            counted.append(weaker := sampling.Counting(sampling.prepared(earlier, plan.precision, plan.compiled)))
-        predict = sampling.guided(run, weaker, weight=block.guidance.weight, interval=block.guidance.interval)
+    counted, earlier = sampling.Counting(run), None
+    if block.guidance is not None and block.guidance.from_step is not None:
+        with budget.phase("load"):
+            weaker = weights.load_guide(
+                job.inputs.get("guide", []), block.guidance.from_step, (job.input("weights"), shape, made), device
+            )
+        earlier = sampling.Counting(sampling.prepared(weaker, plan.precision, plan.compiled))
+    predict = sampling.with_guidance(counted, shape, guidance, earlier)
 
     def draw(first: int, count: int) -> tuple[Tensor, Tensor]:
         """A compiled network takes batches of one size: of a smaller one, the rest is drawn for nothing."""
@@ -77,7 +70,7 @@ def stage(job: program.Job) -> None:
         before = budget.used
         draw(0, 1)
         seconds_per_image = least_seconds = budget.used - before
-    evaluations = sum(network.calls for network in counted)
+    evaluations = counted.calls + (earlier.calls if earlier is not None else 0)
     reserve_seconds = 0.1 + 0.002 * (block.budget_seconds or 0)  # closing the file, and leaving
     image_shape = (shape.in_chans, shape.img_size, shape.img_size)
     drawn, late, last_written, sizes = 0, 0, budget.used, BatchSize(plan.batch_size or block.batch_size)
@@ -141,12 +134,13 @@ def stage(job: program.Job) -> None:
     files.write_json(job.output("account"), account)
 
 
-def _solver(job: program.Job, block: config.Sample) -> config.Solver:
-    """That of the settings, or the one that was chosen with the weights."""
+def _as_chosen(job: program.Job, block: config.Sample) -> config.Sample:
+    """The settings, with solver and guidance as they were chosen with the weights."""
     if "chosen" not in job.inputs:
-        return block.solver
+        return block
     path = job.input("chosen")
-    return config.read(config.Solver, files.read_record(path, "solver")["solver"], str(path))
+    draw = config.read(config.Draw, files.read_record(path, "draw")["draw"], str(path))
+    return block.model_copy(update={"solver": draw.solver or block.solver, "guidance": draw.guidance})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

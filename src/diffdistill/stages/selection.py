@@ -1,7 +1,8 @@
 """Reads the drawn images; writes the distilled set, those of them that the method keeps, some under another label.
 
 Where the method asks a classifier, it reads the one trained on the real train split too, and the validation split: the
-share of real images whose label the classifier confirms is what the share of generated ones compares with.
+share of real images whose label the classifier confirms is what the share of generated ones compares with. Where the
+pilot chose the method with the weights, its choice is read.
 """
 
 import json
@@ -21,7 +22,7 @@ from diffdistill.data.images import ImageSet
 from diffdistill.data.raw import Array
 from diffdistill.metrics import agreement, features
 from diffdistill.runtime import device as devices
-from diffdistill.runtime import program, provenance
+from diffdistill.runtime import files, program, provenance
 
 logger = logging.getLogger("diffdistill")
 
@@ -30,7 +31,7 @@ GREEDY = {"herding": selection.herding, "k_centre": selection.k_centre}
 
 def stage(job: program.Job) -> None:
     devices.set_up(job.threads)
-    block = config.read(config.Select, job.config)
+    block = _chosen(job) if "chosen" in job.inputs else config.read(config.Select, job.config)
     samples = image_files.load(job.input("samples"))
     labels, left = samples.labels, selection.every(samples.labels)
     account: dict[str, Any] = {}
@@ -44,7 +45,7 @@ def stage(job: program.Job) -> None:
                 return features.classifier_features(classifier, samples.images[left[members]])
 
             pick = selection.by_features(GREEDY[block.method], of)
-    if block.images is not None or block.per_class is not None:
+    if block.counts:
         classes = len(samples.classes)
         counts = [block.per_class] * classes if block.per_class else selection.quotas(block.images or 0, classes)
         left = left[selection.per_class(labels[left], counts, pick)]
@@ -59,17 +60,25 @@ def stage(job: program.Job) -> None:
     image_files.save(job.output("distilled"), samples.images[left], labels[left], metadata)
 
 
+def _chosen(job: program.Job) -> config.Select:
+    """What the pilot chose with the weights."""
+    path = job.input("chosen")
+    draw = config.read(config.Draw, files.read_record(path, "draw")["draw"], str(path))
+    return draw.select or config.Select()
+
+
 def _judged(
     job: program.Job, block: config.Select, samples: ImageSet, classifier: Classifier
 ) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Labels (N,), the indices left, and what was done: mistakes dropped or relabelled by class, agreement."""
-    labels = samples.labels.clone()
     predicted, confidence = agreement.judge(classifier, samples.images)
-    wrong = selection.mistaken(labels, predicted, confidence, block.confidence)
+    labels, left, wrong = selection.repaired(
+        samples.labels, predicted, confidence, above=block.confidence, disagree=block.disagree
+    )
     done = {"keep": "kept as they are", "drop": "dropped", "relabel": "relabelled"}[block.disagree]
-    by_class = agreement.per_class(wrong, labels, len(samples.classes))
+    by_class = agreement.per_class(wrong, samples.labels, len(samples.classes))
     account: dict[str, Any] = {
-        "label_agreement": agreement.label_agreement(predicted, labels),
+        "label_agreement": agreement.label_agreement(predicted, samples.labels),
         "confident_mistakes_by_class": by_class,
         "mistakes_were": done,
     }
@@ -83,10 +92,7 @@ def _judged(
             agreement.judge(classifier, real.images)[0], real.labels
         )
         logger.info("label agreement of %d real images: %.4f", len(real.labels), account["label_agreement_real"])
-    if block.disagree == "relabel":
-        labels[wrong] = predicted[wrong]
-    left = (~wrong).nonzero().flatten() if block.disagree == "drop" else selection.every(labels)
-    return labels, left[selection.in_turn(labels[left])] if block.disagree != "keep" else left, account
+    return labels, left, account
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -152,22 +152,28 @@ def _take_up(
     before = inputs.get("before", [])
     for made in (output, _progress_file(output)):
         if made.exists():
-            state = fresh(())
-            differing = training.same_origin(state.load(made, same_slice=True), metadata)
+            differing = _differing(made, metadata)
             if not differing:
+                state = fresh(())
+                state.load(made, same_slice=True)
                 logger.info("going on from %s at iteration %d", made, state.iteration)
                 return state
             logger.info("%s was made with other settings (%s); starting anew", made, ", ".join(differing))
     if not before:
         return fresh(inputs.get("start", []))
-    state = fresh(())
-    differing = training.same_origin(state.load(before[0], same_slice=False), metadata)
-    if differing:
+    if differing := _differing(before[0], metadata):
         raise UserError(
             f"{before[0]} was trained with other settings ({', '.join(differing)}) than this slice asks for; "
             "run snakemake again: it retrains the slices that changed"
         )
+    state = fresh(())
+    state.load(before[0], same_slice=False)
     return state
+
+
+def _differing(made: Path, metadata: Mapping[str, str]) -> list[str]:
+    """What of a state's origin is not as it should be; of other settings its tensors may not even fit."""
+    return training.same_origin(tensor_files.load(made, lambda name: False)[1], metadata)
 
 
 class _Progress:

@@ -1,4 +1,4 @@
-"""Reads the slice that passed an iteration; writes the averaged weights of that iteration."""
+"""Reads the slice that passed an iteration; writes one average of the weights at that iteration."""
 
 import json
 import sys
@@ -11,13 +11,13 @@ from diffdistill.runtime import tensors as tensor_files
 
 
 def stage(job: program.Job) -> None:
-    step, source = job.config["step"], job.input("state")
-    prefix = f"snapshot.{step}."
+    name, source = job.config["name"], job.input("state")
+    prefix = f"snapshot.{name}."
     tensors, metadata = tensor_files.load(source, lambda name: name.startswith(prefix))
     if not tensors:
-        raise UserError(f"{source}: no averaged weights of iteration {step} in it; fid.every must divide it")
+        raise UserError(f"{source}: no averaged weights {name} in it; fid.every must divide the iteration")
     shape = weights.Shape(**json.loads(metadata.pop("shape")))
-    metadata |= {"step": str(step)}
+    metadata |= {"step": str(job.config["step"]), "ema_decay": str(job.config["ema_decay"])}
     weights.save(job.output("weights"), {n.removeprefix(prefix): t for n, t in tensors.items()}, shape, metadata)
 
 
