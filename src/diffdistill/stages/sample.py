@@ -8,6 +8,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
 from diffdistill import config
@@ -73,11 +74,18 @@ def stage(job: program.Job) -> None:
     evaluations = counted.calls + (earlier.calls if earlier is not None else 0)
     reserve_seconds = 0.1 + 0.002 * (block.budget_seconds or 0)  # closing the file, and leaving
     image_shape = (shape.in_chans, shape.img_size, shape.img_size)
-    drawn, late, last_written, sizes = 0, 0, budget.used, BatchSize(plan.batch_size or block.batch_size)
+    drawn, late, sizes = 0, 0, BatchSize(plan.batch_size or block.batch_size)
+
+    def write(images: Tensor, labels: Tensor) -> float:
+        writer.append(images, labels)
+        return budget.used
+
     with (
         image_files.Writer(job.output("samples"), image_shape, metadata) as writer,
+        ThreadPoolExecutor(1) as beside,  # a batch is written while the next one is drawn
         tqdm(total=block.images, desc="sample", unit="image", disable=None) as bar,
     ):
+        written = beside.submit(lambda: budget.used)
         while drawn != block.images:
             batch_size = plan.batch_size or sizes.next()
             left = batch_size if block.images is None else min(batch_size, block.images - drawn)
@@ -93,9 +101,9 @@ def stage(job: program.Job) -> None:
                 late = left  # the machine was held up: what came too late to be written in time is not part of the set
                 break
             with budget.phase("write"):
-                writer.append(images, labels)
+                written.result()
+            written = beside.submit(write, images, labels)
             drawn += left
-            last_written = budget.used
             bar.update(left)
             sizes.took(left, spent)
             seconds_per_image, least_seconds = spent / left, min(spent, least_seconds)
@@ -105,6 +113,7 @@ def stage(job: program.Job) -> None:
                 f"{budget.used:.1f} s went into loading and warming up; give a longer budget"
             )
         with budget.phase("write"):
+            last_written = written.result()
             writer.finish()
     used = last_written if late else budget.used
     if block.budget_seconds and used > block.budget_seconds:
