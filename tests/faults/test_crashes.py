@@ -199,7 +199,7 @@ def test_too_little_memory_to_compute(project: Path) -> None:
 )
 def test_too_little_memory_to_train(project: Path) -> None:
     remove(project, JOBS["train"])
-    hindered, settings = Hindrance(more_memory=120 * MEGABYTE), {**TRAIN, "batch_size": 16_000}
+    hindered, settings = Hindrance(more_memory=160 * MEGABYTE), {**TRAIN, "batch_size": 12_000}
     JOBS["train"].run(project, hindered, train=settings).refused("out of memory", "lower train.micro_batch_size")
     ended = JOBS["train"].run(project, hindered, train={**settings, "micro_batch_size": 200})
     assert ended.code == 0, ended.said

@@ -22,6 +22,8 @@ from diffdistill.errors import UserError
 
 logger = logging.getLogger("diffdistill")
 
+OUT_OF_MEMORY = ("can't allocate memory", "could not create a primitive", "could not execute a primitive")
+"""How torch's allocator says it, and how oneDNN does, which multiplies bfloat16."""
 REMEDIES = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space or ask for a larger quota",
@@ -130,7 +132,8 @@ def _log_to(path: Path) -> Path | None:
 def _in_one_line(error: Exception, memory_setting: str) -> str | None:
     """What the machine refused, and what to do; None where the error is not the machine's."""
     what = " ".join(str(error).split())
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in what:
+    exhausted = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if exhausted or any(said in what for said in OUT_OF_MEMORY):
         return f"out of memory ({what[:200] or type(error).__name__}); give the job more, or lower {memory_setting}"
     if isinstance(error, OSError) and error.errno is not None and (error.filename or error.errno in REMEDIES):
         reason, remedy = os.strerror(error.errno).lower(), REMEDIES.get(error.errno, "see to it")
