@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from diffdistill import config
+from diffdistill.config.training import SWITCHES
 from diffdistill.diffusion import augmentation, loss, sampling, subclasses, training, weights
 from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.errors import UserError
@@ -131,9 +132,9 @@ def test_two_slices_equal_one_long_run(tmp_path: Path, changed: dict[str, object
 
 def test_what_is_off_in_the_config_is_off_in_the_loop_and_decides_nothing() -> None:
     block = config.Train(iterations=1, slice_iterations=1, batch_size=8)
-    off = {field.name: field.default for field in fields(training.Recipe) if field.name in config.SWITCHES}
-    assert off == {name: getattr(block, name) for name in config.SWITCHES if name != "subclasses"}
-    assert not config.SWITCHES & block.deciding().keys()
+    off = {field.name: field.default for field in fields(training.Recipe) if field.name in SWITCHES}
+    assert off == {name: getattr(block, name) for name in SWITCHES if name != "subclasses"}
+    assert not SWITCHES & block.deciding().keys()
     for name, value in {"subclasses": 2, "loss_weight": "min_snr", "label_dropout": 0.1, "augment": "flip"}.items():
         assert block.model_copy(update={name: value}).deciding()[name] == value
     training.Recipe(**block.model_copy(update={"subclasses": 2, "times": "logit_normal"}).recipe(), snapshot_every=1)

@@ -209,7 +209,7 @@ def test_a_pilot_trains_half_as_long_as_the_evaluation_unless_told() -> None:
     ("change", "said"),
     [
         ({"by": "pilot", "candidates": [1500]}, "1500 is not measured; give multiples of fid.every 1000"),
-        ({"by": "pilot", "candidates": [6000]}, "6000 is not measured"),
+        ({"by": "pilot", "candidates": [60_000]}, "60000 is not measured"),
         ({"by": "pilot", "candidates": [1000, 1000]}, "twice"),
         ({"by": "pilot", "seeds": [1, 1]}, "twice"),
         ({"candidates": [1000]}, "by: pilot"),
@@ -218,7 +218,7 @@ def test_a_pilot_trains_half_as_long_as_the_evaluation_unless_told() -> None:
         ({"by": "pilot", "draws": [{"solver": {"algorithm": "consistency"}}]}, "tuned after the choice"),
         ({"by": "pilot", "draws": [{"select": {"method": "herding", "per_class": 5}}]}, "keeps a number of images"),
         ({"by": "pilot", "draws": [{}, {"guidance": {"weight": 2}}]}, "draws.1.guidance without from_step needs"),
-        ({"by": "pilot", "draws": [{"guidance": {"weight": 2, "from_step": 5000}}]}, "no candidate comes after"),
+        ({"by": "pilot", "draws": [{"guidance": {"weight": 2, "from_step": 6000}}]}, "no candidate comes after"),
         ({"by": "looks"}, "choose.by"),
     ],
 )

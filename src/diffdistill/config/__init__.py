@@ -1,0 +1,55 @@
+"""The experiments of config.yaml as types: unknown keys refused, numbers understood, no torch imported.
+
+Each block of an experiment is what one stage reads; the stage gets it as JSON and parses it with the same class.
+"""
+
+from diffdistill.config.drawing import Draw, Export, Guidance, Sample, Select, Solver
+from diffdistill.config.experiment import MOST_MEASUREMENTS, Experiment
+from diffdistill.config.judging import (
+    INCEPTION_CHECKSUM,
+    INCEPTION_URL,
+    Audit,
+    Choose,
+    Evaluate,
+    Fid,
+    Measurement,
+    Protocol,
+)
+from diffdistill.config.reading import Config, as_json, parse, read, summary
+from diffdistill.config.source import Source
+from diffdistill.config.study import TRAIN_SETS, Run, Study
+from diffdistill.config.training import Model, Start, Train, Tune
+from diffdistill.config.values import Block
+
+__all__ = [
+    "INCEPTION_CHECKSUM",
+    "INCEPTION_URL",
+    "MOST_MEASUREMENTS",
+    "TRAIN_SETS",
+    "Audit",
+    "Block",
+    "Choose",
+    "Config",
+    "Draw",
+    "Evaluate",
+    "Experiment",
+    "Export",
+    "Fid",
+    "Guidance",
+    "Measurement",
+    "Model",
+    "Protocol",
+    "Run",
+    "Sample",
+    "Select",
+    "Solver",
+    "Source",
+    "Start",
+    "Study",
+    "Train",
+    "Tune",
+    "as_json",
+    "parse",
+    "read",
+    "summary",
+]
