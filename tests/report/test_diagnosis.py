@@ -19,6 +19,7 @@ def said(**changes: Any) -> dict[str, str]:
 
     def runs(**accuracies: float) -> pd.DataFrame:
         images = {"distilled": case["images"], "real-random": min(1000, case["images"]), "real": 1000}
+        images |= {"drawn": 9000, "drawn-random": case["images"]}
         rows = [
             {"train_set": kind.replace("_", "-"), "accuracy": value, "seed": seed}
             for kind, value in accuracies.items()
@@ -30,7 +31,8 @@ def said(**changes: Any) -> dict[str, str]:
     fid = fid.assign(label_agreement=case["agreement"], label_agreement_validation=0.995)
     account = {"seconds": {"load": 1.0, "draw": case["draw"]}, "budget_seconds": 10.0}
     results = Results(
-        {}, {"x": runs(distilled=case["generated"])}, {"x": runs(real_random=case["random"], real=case["real"])},
+        {}, {"x": runs(distilled=case["generated"])},
+        {"x": runs(real_random=case["random"], real=case["real"], **case.get("drawn", {}))},
         {"x": fid}, {}, {"x": account},
     )  # fmt: skip
     audit = {
@@ -67,6 +69,13 @@ def test_each_limit_is_named_alone_with_its_remedy(change: dict[str, Any], limit
 
 def test_fewer_images_than_real_ones_are_compared_with_as_many() -> None:
     assert "That is 0.0100 less than 500 real images at random" in said(images=500)["How good is it?"]
+
+
+def test_a_selection_is_compared_with_what_it_was_selected_from() -> None:
+    assert "selection" not in said()["How good is it?"]
+    found = said(drawn={"drawn": 0.99, "drawn_random": 0.9})["How good is it?"]
+    assert "as many of the drawn images, not selected, 0.9000 ± 0.0000; all 9,000 that were drawn reach 0.99" in found
+    assert "It is a selection: all 9,000 that" in said(drawn={"drawn": 0.99})["How good is it?"]
 
 
 def test_a_flagged_set_is_not_called_private() -> None:

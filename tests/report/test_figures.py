@@ -67,6 +67,12 @@ def test_bars_start_at_zero_and_every_seed_is_a_dot(make: Make) -> None:
     offsets = [np.asarray(collection.get_offsets()) for collection in seeds.collections]
     dots = [places[:, 0].tolist() for places in offsets if len(places) > 1]  # the others are whiskers
     assert dots[0] == pytest.approx([0.44, 0.45, 0.46]) and len(dots) == 3
+    drawn = pd.concat(
+        [runs[runs["train_set"] == "distilled"].assign(train_set=kind) for kind in ("drawn", "drawn-random")]
+    )
+    bars = figures.accuracy({"small": pd.concat([runs, drawn])}).axes[0]
+    shown = [label.get_text().split("\n")[0] for label in bars.get_yticklabels()]
+    assert shown == ["generated", "as many, not selected", "all that were drawn", "real, at random", "real, all"]
     with pytest.raises(UserError, match="real-random"):
         figures.accuracy({"small": runs[runs["train_set"] != "real-random"]})
 

@@ -49,9 +49,15 @@ def test_means_are_compared_with_the_rival_of_their_own_family() -> None:
 
 
 def test_curves_hold_what_differs_in_size_alone() -> None:
-    assert [size for size, _ in study.curve(runs(), generated=True)] == [1, 10, 1000]
-    real = study.curve(runs(), generated=False)
+    assert [size for size, _ in study.curve(runs(), "distilled")] == [1, 10, 1000]
+    real = study.curve(runs(), "real")
     assert [size for size, _ in real] == [1, 10, 100] and [len(values) for _, values in real] == [2, 2, 2]
+    assert study.curve(runs(), "drawn") == [] and len(study_figure.curve(runs()).axes[0].get_legend().get_texts()) == 2
+    few, whole = rows("size-10", "size", "drawn-random", 30, 0.45), rows("main", "main", "drawn", 3000, 0.6)
+    selected = pd.concat([runs(), pd.DataFrame(few + whole)])
+    assert [size for size, _ in study.curve(selected, "drawn")] == [10, 1000]
+    assert study.worth(selected) == study.worth(runs())
+    assert len(study_figure.curve(selected).axes[0].get_legend().get_texts()) == 3
 
 
 def test_findings_by_hand() -> None:

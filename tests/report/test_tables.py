@@ -25,6 +25,17 @@ def test_numbers_against_hand_computed_ones(make: Make) -> None:
     assert models.to_numpy().tolist() == [expected]
 
 
+def test_a_selection_stands_beside_what_it_was_selected_from(make: Make) -> None:
+    folder = make(small={}).folder / "small"
+    runs, others = pd.read_csv(folder / "accuracy.csv"), pd.read_csv(folder / "baselines.csv")
+    drawn = [runs.assign(train_set=kind, accuracy=runs["accuracy"] - 0.1) for kind in ("drawn", "drawn-random")]
+    both = pd.concat([others, *drawn])
+    found = tables.accuracies({"small": runs}, {"small": both}).set_index("train_set")
+    assert list(found.index) == ["distilled", "drawn-random", "drawn", "real-random", "real"]
+    assert found.loc["drawn", "mean"] == pytest.approx(0.35) and found.loc["distilled", "kept"] == 0.5
+    assert "  as many, not selected   0.3500 ± 0.0100" in tables.summary({"small": runs}, {"small": both}, "page")
+
+
 def test_texts_are_aligned_escaped_and_rounded_alike(make: Make) -> None:
     project = make(my_set={})
     assert stage.main(project.arguments("tables")) == 0

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+import yaml
 
 from diffdistill import config
 from diffdistill.classify.training import Classifier, ConvNet
@@ -58,9 +59,9 @@ def trained(
 
 def evaluated(folder: Path, train_set: str, train: str, distilled: str = "distilled") -> dict[str, Any]:
     """The main evaluation or a baseline of it."""
-    out = folder / f"{train_set}.json"
+    whole, out = train_set.removesuffix("-random"), folder / f"{train_set}.json"
     inputs = [f"train={folder / train}.safetensors", f"test={folder / 'test.safetensors'}"]
-    inputs += [f"distilled={folder / distilled}.safetensors", f"real={folder / 'real.json'}"]
+    inputs += [f"distilled={folder / distilled}.safetensors", f"whole={folder / whole}.json"]
     text = settings(train_set=train_set)
     assert evaluate.main(["--config", text, "--threads", "1", "--in", *inputs, "--out", f"accuracy={out}"]) == 0
     row: dict[str, Any] = json.loads(out.read_text())
@@ -84,6 +85,32 @@ def test_a_size_trains_on_the_first_images_of_each_class_and_on_the_baselines_dr
     assert random["images"] == 50 and random["normalised_by"] != evaluated(folder, "real", "real")["normalised_by"]
 
 
+def test_a_selection_is_compared_with_what_it_was_selected_from(folder: Path) -> None:
+    save_part(folder, "few", 30)
+    drawn = evaluated(folder, "drawn", "distilled")
+    random = evaluated(folder, "drawn-random", "distilled", distilled="few")
+    assert (drawn["images"], random["images"], random["train_set"]) == (80, 30, "drawn-random")
+    assert random["normalised_by"] != evaluated(folder, "distilled", "few")["normalised_by"]
+    as_many = evaluated(folder, "drawn-random", "distilled", distilled="distilled")
+    assert as_many == drawn | {"train_set": "drawn-random"}  # nothing is trained twice
+
+
+def test_only_what_is_selected_has_such_rivals() -> None:
+    values = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["datasets"]["digits"]
+
+    def rivals(**blocks: Any) -> tuple[str, ...]:
+        return config.read(config.Experiment, values | {"study": {"images_per_class": [5]}} | blocks).drawn_sets
+
+    herding = {"method": "herding", "per_class": 10}
+    assert rivals() == () and rivals(select={"method": "random", "images": 50}) == ("drawn",)
+    assert rivals(select=herding) == ("drawn-random", "drawn")
+    draws = [{}, {"select": {"method": "classifier", "disagree": "drop"}}]
+    assert rivals(select=herding, choose={"by": "pilot", "draws": draws[:1]}) == ()
+    assert rivals(choose={"by": "pilot", "draws": draws}) == ("drawn-random", "drawn")
+    study = config.read(config.Experiment, values | {"study": {"images_per_class": [5]}, "select": herding})
+    assert set(study.study_runs()) == {"size-5-distilled", "size-5-real-random", "size-5-drawn-random"}
+
+
 def test_a_share_of_the_budget_is_the_first_images(folder: Path) -> None:
     save_part(folder, "half", 40)
     assert same_training(trained(folder, "budget-0.5-distilled"), evaluated(folder, "distilled", "half"))
@@ -92,7 +119,7 @@ def test_a_share_of_the_budget_is_the_first_images(folder: Path) -> None:
 def test_equal_steps_are_those_of_the_distilled_set(folder: Path) -> None:
     for name in ("equal-steps-real", "equal-steps-distilled", "equal-steps-real-random"):
         (folder / "none.json").write_text("{}")
-        row = trained(folder, name, "distilled=distilled.safetensors", "real=none.json")
+        row = trained(folder, name, "distilled=distilled.safetensors", "whole=none.json")
         assert json.loads(row["protocol"])["steps"] == 2 * 5  # two epochs of 80 images in batches of 16
     longer = trained(folder, "epochs-3-real")
     assert json.loads(longer["protocol"])["epochs"] == longer["epochs"] == 3
@@ -100,7 +127,7 @@ def test_equal_steps_are_those_of_the_distilled_set(folder: Path) -> None:
 
 def test_where_the_distilled_set_is_larger_the_training_on_all_is_not_repeated(folder: Path) -> None:
     on_all = trained(folder, "epochs-3-real")
-    row = trained(folder, "epochs-3-real-random", "distilled=real.safetensors", "real=epochs-3-real.json")
+    row = trained(folder, "epochs-3-real-random", "distilled=real.safetensors", "whole=epochs-3-real.json")
     assert row == on_all | {"train_set": "real-random", "run": "epochs-3-real-random"}
 
 

@@ -50,6 +50,7 @@ def test_a_study_of_a_distilled_set(project: Path) -> None:
     images = rows.groupby(["family", "train_set"])["images"].agg(["mean", "count"])
     assert images.to_dict("index") == {
         ("main", "distilled"): {"mean": 40, "count": 2},
+        ("main", "drawn"): {"mean": 60, "count": 2},
         ("main", "real"): {"mean": 1297, "count": 2},
         ("main", "real-random"): {"mean": 40, "count": 2},
         ("round-1", "distilled"): {"mean": 40, "count": 2},

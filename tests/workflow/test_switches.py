@@ -55,6 +55,14 @@ def test_autoguidance_reads_the_weights_of_its_iteration(project: Path) -> None:
     assert "guide=results/digits/weights/10.safetensors" in run.stdout
 
 
+def test_a_selection_is_evaluated_beside_what_it_was_selected_from(project: Path) -> None:
+    change(project, select={"method": "herding", "per_class": 3}, study={"images_per_class": [2]})
+    run = snakemake(project, "--dry-run", "results/digits/study.csv")
+    assert run.returncode == 0, run.stdout + run.stderr
+    for path in ("baseline/drawn-random.0", "baseline/drawn.0", "study/size-2-drawn-random/0"):
+        assert f"output: results/digits/{path}.json" in run.stdout
+
+
 @pytest.mark.slow
 def test_what_the_pilot_chose_makes_the_set(project: Path) -> None:
     draws = [{"solver": {"steps": 2}, "select": {"method": "classifier", "disagree": "relabel"}},

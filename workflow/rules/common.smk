@@ -31,7 +31,7 @@ wildcard_constraints:
     step=r"\d+",
     average=r"\d+(-ema[1-9])?",
     seed=r"\d+",
-    train_set="real|real-random",
+    train_set="real|real-random|drawn|drawn-random",
 
 
 def experiment(wildcards):
@@ -106,9 +106,18 @@ def at_seeds(pattern):
     ]
 
 
-def only_for(train_set, pattern):
-    """An input function: the pattern for one training set, nothing for the others."""
-    return lambda wildcards: pattern.format(**wildcards) if wildcards.train_set == train_set else []
+def trained_on(wildcards):
+    """The images of a baseline; for a random part also the distilled set, which is as large, and the training on all.
+
+    Where the distilled set is as large as all, that is not repeated.
+    """
+    whole = wildcards.train_set.removesuffix("-random")
+    folder = f"results/{wildcards.dataset}"
+    files = {"train": split("train")(wildcards) if whole == "real" else f"{folder}/samples.safetensors"}
+    if whole != wildcards.train_set:
+        files["distilled"] = f"{folder}/distilled.safetensors"
+        files["whole"] = f"{folder}/baseline/{whole}.{wildcards.seed}.json"
+    return files
 
 
 def features_of(wildcards):
@@ -201,10 +210,11 @@ def study_run(wildcards):
 
 def studied_set(wildcards):
     """The images that a run is trained on."""
-    run = study_run(wildcards)
+    run, folder = study_run(wildcards), f"results/{wildcards.dataset}"
+    if run.train_set == "drawn-random":
+        return f"{folder}/samples.safetensors"
     if run.train_set != "distilled":
         return split("train")(wildcards)
-    folder = f"results/{wildcards.dataset}"
     return f"{folder}/rounds/{run.round}/distilled.safetensors" if run.round else f"{folder}/distilled.safetensors"
 
 
@@ -216,7 +226,7 @@ def studied_beside(wildcards):
     if as_many or (run.equal_steps and run.train_set == "real"):
         files["distilled"] = f"{folder}/distilled.safetensors"
     if run.on_all:
-        files["real"] = f"{folder}/study/{run.on_all}/{wildcards.seed}.json"
+        files["whole"] = f"{folder}/study/{run.on_all}/{wildcards.seed}.json"
     if run.labels == "soft":
         files["classifier"] = f"{folder}/fid/features.safetensors"
     return files

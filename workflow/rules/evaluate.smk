@@ -29,11 +29,8 @@ rule evaluate:
 
 rule baseline:
     input:
-        train=split("train"),
+        unpack(trained_on),
         test=split("test"),
-        # where the distilled set is as large as the real one, the training on all of it is not repeated
-        distilled=only_for("real-random", "results/{dataset}/distilled.safetensors"),
-        real=only_for("real-random", "results/{dataset}/baseline/real.{seed}.json"),
     output:
         accuracy="results/{dataset}/baseline/{train_set}.{seed}.json",
     log:
@@ -85,7 +82,7 @@ use rule accuracy as baselines with:
     input:
         accuracy=lambda wildcards: [
             f"results/{wildcards.dataset}/baseline/{train_set}.{seed}.json"
-            for train_set in ("real", "real-random")
+            for train_set in ("real", "real-random", *experiment(wildcards).drawn_sets)
             for seed in experiment(wildcards).evaluate.seeds
         ],
     output:

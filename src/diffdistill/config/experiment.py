@@ -8,7 +8,7 @@ from pydantic import model_validator
 from diffdistill.config.drawing import Draw, Export, Guidance, Sample, Select
 from diffdistill.config.judging import Audit, Choose, Evaluate, Fid, Protocol
 from diffdistill.config.source import Source
-from diffdistill.config.study import Run, Study
+from diffdistill.config.study import DRAWN_SETS, Run, Study
 from diffdistill.config.training import Model, Train, Tune
 from diffdistill.config.values import Block, Name, Positive
 from diffdistill.errors import UserError
@@ -126,13 +126,20 @@ class Experiment(Block):
         """What the study trains, by name. Raises UserError if there is no study."""
         if self.study is None:
             raise UserError("study is null; give it what to train, such as {images_per_class: [10, 50, 100]}")
-        return self.study.runs(self.evaluate.protocol)
+        return self.study.runs(self.evaluate.protocol, self.drawn_sets)
 
     def study_run(self, name: str) -> Run:
         """Raises UserError with the known names."""
         if name not in self.study_runs():
             raise UserError(f"the study plans no '{name}'; planned: {', '.join(self.study_runs()) or 'nothing'}")
         return self.study_runs()[name]
+
+    @property
+    def drawn_sets(self) -> tuple[str, ...]:
+        """What else of the drawn images is trained on, for the distilled set to be compared with."""
+        blocks = (self.select,) if self.choose.draws is None else (draw.select for draw in self.choose.draws)
+        methods = {block.method for block in blocks if block is not None} - {"all"}
+        return DRAWN_SETS if methods - {"random"} else DRAWN_SETS[1:] if methods else ()
 
     @property
     def classifier(self) -> Protocol:

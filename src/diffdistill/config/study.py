@@ -10,6 +10,8 @@ from diffdistill.config.values import Block, Positive, Whole
 
 TRAIN_SETS = ("distilled", "real-random", "real")
 """What a ConvNet is trained on: the generated images, as many random real ones, all real ones."""
+DRAWN_SETS = ("drawn-random", "drawn")
+"""Where a method selected the distilled set: as many random ones of the images that were drawn, all of these."""
 Student = Literal["convnet", "resnet18", "vit_tiny", "mobilenet"]
 
 
@@ -19,7 +21,7 @@ class Run(Block):
     family: str
     """Names what is varied; trainings of one family on other sets are its rivals."""
     part: Literal["length", "size", "budget", "student", "labels", "augment", "round"]
-    train_set: Literal["distilled", "real-random", "real"]
+    train_set: Literal["distilled", "real-random", "real", "drawn-random"]
     epochs: Positive | None = None
     equal_steps: bool = False
     """As many steps as `epochs` are on the distilled set."""
@@ -49,7 +51,10 @@ class Study(Block):
     equal_steps: bool = False
     """All three sets with as many steps as the distilled set takes in the protocol's epochs, or the first of these."""
     images_per_class: tuple[Positive, ...] = ()
-    """The first so many images of each class of the distilled set, and as many random real ones."""
+    """The first so many images of each class of the distilled set, and as many random real ones.
+
+    Where a method selected the set, also as many random ones of those drawn.
+    """
     budget_fractions: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
     """The first images, this share of them: what a shorter budget had given."""
     students: tuple[Student, ...] = ()
@@ -61,8 +66,12 @@ class Study(Block):
     rounds: Annotated[Whole, Field(ge=0, le=100)] = 0
     """Distilled sets made anew, with the sampling seed + 1, + 2, …, of as many images as the main one."""
 
-    def runs(self, protocol: Protocol) -> dict[str, Run]:
-        """By name, what is trained beside the main evaluation, which trains the ConvNet by `protocol`."""
+    def runs(self, protocol: Protocol, drawn_sets: Sequence[str] = ()) -> dict[str, Run]:
+        """By name, what is trained beside the main evaluation, which trains the ConvNet by `protocol`.
+
+        drawn_sets: those of DRAWN_SETS that the main evaluation compares the distilled set with.
+        """
+        at_random = [name for name in drawn_sets if name == "drawn-random"]
         planned: list[Run] = []
 
         def plan(family: str, part: str, train_sets: Sequence[str], **changed: Any) -> None:
@@ -75,7 +84,7 @@ class Study(Block):
         if self.equal_steps:
             plan("equal-steps", "length", TRAIN_SETS, equal_steps=True, epochs=self.epochs_in_steps(protocol))
         for count in self.images_per_class:
-            plan(f"size-{count}", "size", TRAIN_SETS[:2], images_per_class=count)
+            plan(f"size-{count}", "size", (*TRAIN_SETS[:2], *at_random), images_per_class=count)
         for fraction in self.budget_fractions:
             plan(f"budget-{fraction}", "budget", TRAIN_SETS[:1], budget_fraction=fraction)
         for student in self.students:

@@ -48,13 +48,22 @@ def answers(results: Results, name: str, audit: dict[str, Any]) -> list[Answer]:
 
 def _quality(rows: dict[str, Any]) -> Iterator[str]:
     generated, random, real = (rows[name] for name in ("distilled", "real-random", "real"))
-    accuracy = tables.spread(generated["mean"], generated["std"])
+    accuracy = _accuracy(generated)
     kept = "" if pd.isna(generated["kept"]) else f", {generated['kept']:.1%} of what all real images give"
     yield f"ConvNets that saw generated images alone reach {accuracy} on real test images{kept}."
+    if "drawn" in rows:
+        said = [f"all {rows['drawn']['images']:,} that were drawn reach {_accuracy(rows['drawn'])}"]
+        if "drawn-random" in rows:
+            said.insert(0, f"as many of the drawn images, not selected, {_accuracy(rows['drawn-random'])}")
+        yield f"It is a selection: {'; '.join(said)}."
     if random["images"] < real["images"]:
         difference = generated["mean"] - random["mean"]
         than = f"{random['images']:,} real images at random, as many as were generated"
         yield f"That is {abs(difference):.4f} {'more' if difference >= 0 else 'less'} than {than}."
+
+
+def _accuracy(row: dict[str, Any]) -> str:
+    return tables.spread(row["mean"], row["std"])
 
 
 def _limits(results: Results, name: str, rows: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -18,8 +18,15 @@ from diffdistill.runtime import files
 
 DPI = 200
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#8a8a8a"  # told apart by colour-blind readers too
-CURVES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), ("#cc79a7", "D"), ("#56b4e9", "v"), ("#e69f00", "P"))
-TRAIN_SETS = {"distilled": ("generated", BLUE), "real-random": ("real, at random", GREY), "real": ("real, all", GREEN)}
+SKY = "#56b4e9"
+CURVES = ((BLUE, "o"), (ORANGE, "s"), (GREEN, "^"), ("#cc79a7", "D"), (SKY, "v"), ("#e69f00", "P"))
+TRAIN_SETS = {
+    "distilled": ("generated", BLUE),
+    "drawn-random": ("as many, not selected", SKY),
+    "drawn": ("all that were drawn", SKY),
+    "real-random": ("real, at random", GREY),
+    "real": ("real, all", GREEN),
+}
 STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.spines.top": False,
@@ -103,30 +110,33 @@ def loss_curve(loss: dict[str, pd.DataFrame]) -> Figure:
 def accuracy(runs: dict[str, pd.DataFrame]) -> Figure:
     """A row an experiment: bars from 0 with the spread over seeds, and beside them the seeds on an axis drawn larger.
 
-    runs: rows of distilled and of both baselines. Raises UserError if one is missing.
+    runs: rows of distilled and of the baselines. Raises UserError if one is missing.
     """
+    found = {name: set(table["train_set"]) for name, table in runs.items()}
+    shown = {name: [key for key in TRAIN_SETS if key in keys] for name, keys in found.items()}
+    heights = [len(keys) for keys in shown.values()]
     with mpl.rc_context({**STYLE, "axes.grid.axis": "x"}):
-        figure = Figure(figsize=(8, 0.7 + 1.75 * len(runs)), layout="constrained")
-        grid = figure.subplots(len(runs), 2, squeeze=False, width_ratios=(3, 2))
+        figure = Figure(figsize=(8, 0.7 + 0.58 * sum(heights)), layout="constrained")
+        grid = figure.subplots(len(runs), 2, squeeze=False, width_ratios=(3, 2), height_ratios=heights)
         for (bars, seeds), (name, table) in zip(grid, runs.items(), strict=True):
-            values = {key: table.loc[table["train_set"] == key, "accuracy"].to_numpy() for key in TRAIN_SETS}
-            counts = {key: table.loc[table["train_set"] == key, "images"] for key in TRAIN_SETS}
-            if missing := [key for key in TRAIN_SETS if not len(values[key])]:
+            if missing := [key for key in tables.ALWAYS if key not in found[name]]:
                 raise UserError(f"results/{name}: no accuracy with train_set '{missing[0]}'; make its csv again")
-            labels = [f"{TRAIN_SETS[key][0]}\n{counts[key].iloc[0]:,} images" for key in TRAIN_SETS]
-            for place, (key, (_, color)) in enumerate(TRAIN_SETS.items()):
-                _bar(bars, place, values[key], color)
-                _seeds(seeds, place, values[key], color)
+            values = {key: table.loc[table["train_set"] == key, "accuracy"].to_numpy() for key in shown[name]}
+            counts = {key: table.loc[table["train_set"] == key, "images"] for key in shown[name]}
+            labels = [f"{TRAIN_SETS[key][0]}\n{counts[key].iloc[0]:,} images" for key in shown[name]]
+            for place, key in enumerate(shown[name]):
+                _bar(bars, place, values[key], TRAIN_SETS[key][1])
+                _seeds(seeds, place, values[key], TRAIN_SETS[key][1])
             kept = values["distilled"].mean() / max(values["real"].mean(), 1e-12)
             bars.set_title(f"{name}: {kept:.1%} of the real images' accuracy kept")
             bars.set(xlim=(0, 1.36), xticks=np.linspace(0, 1, 6))  # numbers stand beyond 1
             bars.spines["bottom"].set_bounds(0, 1)
-            bars.set_yticks(range(len(TRAIN_SETS)), labels, fontsize=9)
+            bars.set_yticks(range(len(labels)), labels, fontsize=9)
             seeds.set(yticks=[], title="single seeds, mean ± std")
             seeds.spines["left"].set_visible(False)
             seeds.margins(x=0.12)
             for axes in (bars, seeds):
-                axes.set_ylim(len(TRAIN_SETS) - 0.5, -0.5)
+                axes.set_ylim(len(labels) - 0.5, -0.5)
         grid[-1, 0].set_xlabel("accuracy on real test images")
         grid[-1, 1].set_xlabel("drawn larger: does not start at 0")
     return figure

@@ -7,7 +7,7 @@ import pandas as pd
 
 from diffdistill.metrics import scores
 from diffdistill.metrics.frechet import Array
-from diffdistill.report.tables import TRAIN_SETS, spread
+from diffdistill.report.tables import ALWAYS, spread
 
 COLUMNS = (
     "dataset", "family", "part", "train_set", "student", "labels", "round", "images", "images_per_class", "seed",
@@ -39,20 +39,20 @@ def means(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def curve(runs: pd.DataFrame, *, generated: bool) -> list[tuple[float, Array]]:
-    """(images a class, accuracies of the seeds), rising: of the distilled set's first images, or of random real ones.
+def curve(runs: pd.DataFrame, kind: str) -> list[tuple[float, Array]]:
+    """(images a class, accuracies of the seeds), rising; kind: distilled, the set's first images; real; drawn.
 
-    The last real point is the whole train split.
+    The latter two are random ones, and their last point is all that there are. Without a selection nothing is drawn.
     """
     alike = (runs["student"] == "convnet") & (runs["labels"] == "hard") & runs["part"].isin(("main", "size", "budget"))
-    part = runs[alike & ((runs["train_set"] == "distilled") == generated)].drop_duplicates(["images", "seed"])
+    part = runs[alike & (runs["train_set"].str.removesuffix("-random") == kind)].drop_duplicates(["images", "seed"])
     sizes = sorted(part["images_per_class"].unique())
     return [(float(size), part.loc[part["images_per_class"] == size, "accuracy"].to_numpy()) for size in sizes]
 
 
 def worth(runs: pd.DataFrame) -> scores.Worth | None:
     """What the whole distilled set is worth in real images a class; None where one size of real sets was measured."""
-    sizes = curve(runs, generated=False)
+    sizes = curve(runs, "real")
     if len(sizes) < 2:
         return None
     return scores.worth([size for size, _ in sizes], [values for _, values in sizes], _values(runs, "distilled"))
@@ -76,7 +76,7 @@ def _worth(runs: pd.DataFrame) -> list[Row]:
     found = worth(runs)
     if found is None:
         return []
-    sizes = [size for size, _ in curve(runs, generated=False)]
+    sizes = [size for size, _ in curve(runs, "real")]
 
     def said(value: float) -> str:
         if value in (0, math.inf):
@@ -96,19 +96,19 @@ def _list(sizes: list[float]) -> str:
 def _scores(runs: pd.DataFrame) -> list[Row]:
     rows: list[Row] = []
     main = runs[runs["family"] == "main"]
-    images = {train_set: int(main.loc[main["train_set"] == train_set, "images"].iloc[0]) for train_set in TRAIN_SETS}
+    images = {train_set: int(main.loc[main["train_set"] == train_set, "images"].iloc[0]) for train_set in ALWAYS}
     capped = images["real-random"] < images["distilled"]
     rival = "all real images: there are fewer than generated ones" if capped else "as many real images, at random"
     for family, labels in (("main", "hard"), ("soft", "soft")):
-        generated, drawn = (_values(runs, train_set, family) for train_set in TRAIN_SETS[:2])
+        generated, drawn = (_values(runs, train_set, family) for train_set in ALWAYS[:2])
         if len(generated):
             error = math.hypot(_error(generated), _error(drawn))
             lead = f"{generated.mean() - drawn.mean():+.4f}"
             rows.append((f"lead over random real images, {labels} labels", lead, _standard_error(error), rival))
-    ours, random, real = (float(_values(runs, train_set).mean()) for train_set in TRAIN_SETS)
+    ours, random, real = (float(_values(runs, train_set).mean()) for train_set in ALWAYS)
     equal = f"{scores.label_robust(1, 1, 1):.4f} would be equal to its rivals"
     rows.append(("LRS, label-robust score", f"{scores.label_robust(real, ours, random):.4f}", "", equal))
-    plain = [_values(runs, train_set, "no-augmentation") for train_set in TRAIN_SETS[:2]]
+    plain = [_values(runs, train_set, "no-augmentation") for train_set in ALWAYS[:2]]
     if len(plain[0]):
         score = scores.augmentation_robust(ours, random, *(float(values.mean()) for values in plain))
         rows.append(("ARS, augmentation-robust score", f"{score:.4f}", "", equal))

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator
 
 from diffdistill.report import study
-from diffdistill.report.figures import BLUE, GREY, STYLE, THOUSANDS
+from diffdistill.report.figures import BLUE, GREY, SKY, STYLE, THOUSANDS
 
 
 def curve(runs: pd.DataFrame) -> Figure:
@@ -18,11 +18,14 @@ def curve(runs: pd.DataFrame) -> Figure:
         figure = Figure(figsize=(7, 4.2), layout="constrained")
         axes = figure.subplots()
         ticks = []
-        for generated, label, color, marker in (
-            (False, "real, at random; the last point: all", GREY, "s"),
-            (True, "generated, the first ones", BLUE, "o"),
+        for kind, label, color, marker in (
+            ("real", "real, at random; the last point: all", GREY, "s"),
+            ("drawn", "generated, at random; the last point: all", SKY, "^"),
+            ("distilled", "generated, the first ones", BLUE, "o"),
         ):
-            points = study.curve(runs, generated=generated)
+            points = study.curve(runs, kind)
+            if not points:
+                continue
             sizes, values = [size for size, _ in points], [accuracies for _, accuracies in points]
             means = [accuracies.mean() for accuracies in values]
             stds = [accuracies.std(ddof=1) if len(accuracies) > 1 else 0.0 for accuracies in values]

@@ -8,7 +8,15 @@ import pandas as pd
 from diffdistill.errors import UserError
 from diffdistill.report.results import Results
 
-TRAIN_SETS = ("distilled", "real-random", "real")
+TRAIN_SETS = {
+    "distilled": "generated images alone",
+    "drawn-random": "as many, not selected",
+    "drawn": "all that were drawn",
+    "real-random": "real images at random",
+    "real": "all real images",
+}
+"""What a ConvNet is trained on, as readers see it; the second and third only where a method selected the first."""
+ALWAYS = ("distilled", "real-random", "real")
 CHALLENGE = ("cifar100", "tinyimagenet")
 OURS = "diffdistill (ours)"
 
@@ -113,13 +121,15 @@ def accuracies(accuracy: dict[str, pd.DataFrame], baselines: dict[str, pd.DataFr
     rows = []
     for name in accuracy:
         runs = pd.concat([accuracy[name], baselines[name]])
-        for train_set in TRAIN_SETS:
+        for train_set in ALWAYS:
             if train_set not in set(runs["train_set"]):
                 file = "accuracy" if train_set == "distilled" else "baselines"
                 raise UserError(f"results/{name}/{file}.csv: no row with train_set '{train_set}'; make it again")
         real = runs.loc[runs["train_set"] == "real", "accuracy"].mean()
         for train_set in TRAIN_SETS:
             part = runs[runs["train_set"] == train_set]
+            if part.empty:
+                continue
             mean = part["accuracy"].mean()
             rows.append(
                 {
@@ -241,17 +251,13 @@ def summary(accuracy: dict[str, pd.DataFrame], baselines: dict[str, pd.DataFrame
     """The few lines that end a run."""
     lines = []
     table = accuracies(accuracy, baselines)
-    said = {
-        "distilled": "generated images alone",
-        "real-random": "real images at random",
-        "real": "all real images",
-    }
     for name, runs in accuracy.items():
         rows = {row["train_set"]: row for row in table[table["experiment"] == name].to_dict("records")}
         lines.append(f"{name}: accuracy on real test images of ConvNets trained on")
-        for train_set in TRAIN_SETS:
-            row = rows[train_set]
-            lines.append(f"  {said[train_set]:<22}  {spread(row['mean'], row['std']):<15}  ({row['images']:,} images)")
+        for train_set, row in rows.items():
+            lines.append(
+                f"  {TRAIN_SETS[train_set]:<22}  {spread(row['mean'], row['std']):<15}  ({row['images']:,} images)"
+            )
         seeds = ", ".join(f"{row['seed']}: {_share(row['accuracy'])}" for row in runs.to_dict("records"))
         lines.append(f"  generated, by seed: {seeds}")
         lines.append(f"  accuracy kept: {_share(rows['distilled']['kept'])} of that of all real images")

@@ -1,7 +1,7 @@
 """Reads a training set, the test split and one seed; writes the accuracy of a ConvNet trained on that set alone.
 
-The rule `evaluate` gives the distilled set; the rule `baseline` gives the real train split, whole or at random as many
-images as the distilled set has. One stage serves both, so both follow one protocol.
+The rule `evaluate` gives the distilled set; the rule `baseline` gives the real train split, or the images it was
+selected from, whole or at random as many as the distilled set has. One stage serves both, so both follow one protocol.
 """
 
 import logging
@@ -28,13 +28,11 @@ def stage(job: program.Job) -> None:
     train_file, test_file = job.input("train"), job.input("test")
     train, test = evaluation.load(train_file, test_file)
     kept = selection.every(train.labels)
-    if train_set == "real-random":
-        as_many = len(image_files.load(job.input("distilled")).labels)
+    if train_set.endswith("-random"):
+        as_many = len(image_files.load_labels_and_metadata(job.input("distilled"))[0])
         if as_many >= len(kept):
-            logger.info(
-                "the distilled set has %d images, the real one %d: this is the training on all", as_many, len(kept)
-            )
-            on_all = files.read_record(job.input("real"), "accuracy", "trained_on")
+            logger.info("the distilled set has %d images, all are %d: this is the training on all", as_many, len(kept))
+            on_all = files.read_record(job.input("whole"), "accuracy", "trained_on")
             files.write_json(job.output("accuracy"), {**on_all, "train_set": train_set})
             return
         kept = selection.at_random(train.labels, as_many, seed)

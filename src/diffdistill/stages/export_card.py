@@ -26,7 +26,7 @@ LOADING = {
     ".zip": 'unzip it, then torchvision.datasets.ImageFolder("train")',
     ".pt": "torch.load(weights_only=True): normalised; equal numbers of each class, in the order of the classes",
 }
-NAMES = {"distilled": "this set", "real": "all real images", "real-random": "real images at random"}
+NAMES = {**tables.TRAIN_SETS, "distilled": "this set"}
 
 
 def stage(job: program.Job) -> None:

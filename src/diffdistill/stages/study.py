@@ -50,7 +50,7 @@ def _require_one_study(rows: list[tuple[Path, dict[str, Any]]]) -> None:
     """Raises UserError where two trainings differ in what a study does not vary."""
     seen: dict[tuple[Any, ...], tuple[Path, Any]] = {}
     for path, row in rows:
-        drawn = row["round"] if row["train_set"] == "distilled" else "real"
+        drawn = row["round"] if row["train_set"] == "distilled" else row["train_set"].removesuffix("-random")
         varied = (row["family"], row["train_set"]) if row["part"] in VARY_PROTOCOL else "main"
         fixed = {
             ("dataset",): row["dataset"],

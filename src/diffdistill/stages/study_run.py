@@ -35,7 +35,7 @@ def stage(job: program.Job) -> None:
     varied = {"dataset": job.config["dataset"], **run.model_dump(mode="json"), "run": run.name}
     if run.on_all and distilled >= len(train.labels):
         logger.info("the distilled set has %d images, the real one %d", distilled, len(train.labels))
-        on_all = files.read_record(job.input("real"), "accuracy", "trained_on")
+        on_all = files.read_record(job.input("whole"), "accuracy", "trained_on")
         files.write_json(job.output("accuracy"), on_all | varied)
         return
     kept = _kept(job, run, train, distilled, seed)
