@@ -85,6 +85,14 @@ class Descent(Block):
     """The global batch, whatever the number of devices."""
     warmup_iterations: NotNegative = 0
     decay: Literal["none", "linear", "cosine"] = "none"
+    seed: NotNegative = 0
+    save_seconds: Rate = 60.0
+    micro_batch_size: Positive | None = None
+    """Images that a device takes at once, to save memory; null: its whole share of the batch."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the network's matrix products; auto: bfloat16 on GPUs and processors that multiply it, else float32."""
+    compile: Literal["auto"] | bool = "auto"
+    """torch.compile; auto: on GPUs."""
 
     @model_validator(mode="after")
     def _warms_up_within(self) -> Self:
@@ -117,19 +125,11 @@ class Train(Descent):
     """Any of flip, crop, scale and rotate, joined by underscores; the network is told what was done to an image."""
     augment_probability: Annotated[float, Field(ge=0, le=1)] = 0.15
     """With which each of them acts."""
-    seed: NotNegative = 0
     start: Start | None = None
     """Weights that the first slice starts from; null: random ones."""
-    save_seconds: Rate = 60.0
     log_every: Positive = 50
     devices: Positive = 1
     """Processes that share each batch, one a GPU; without GPUs they compute on the CPU."""
-    micro_batch_size: Positive | None = None
-    """Images that a device takes at once, to save memory; null: its whole share of the batch."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the network's matrix products; auto: bfloat16 on GPUs and processors that multiply it, else float32."""
-    compile: Literal["auto"] | bool = "auto"
-    """torch.compile; auto: on GPUs."""
     tensorboard: bool = False
     """Also write the curves for TensorBoard, to results/<experiment>/train/tensorboard/."""
 
@@ -179,10 +179,5 @@ class Tune(Descent):
     noise_mean: Annotated[float, Field(allow_inf_nan=False)] = -1.1
     noise_std: Rate = 2.0
     """Of the logarithm of sigma / alpha, from which the times follow."""
-    seed: NotNegative = 0
-    save_seconds: Rate = 60.0
-    micro_batch_size: Positive | None = None
-    """Images at once, to save memory; null: the batch."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
-    """Of matrix products; a leap multiplies their rounding by sigma / alpha."""
-    compile: Literal["auto"] | bool = "auto"
+    """Float32, for a leap multiplies rounding by sigma / alpha."""

@@ -7,7 +7,7 @@ import pandas as pd
 
 from diffdistill.metrics import scores
 from diffdistill.metrics.frechet import Array
-from diffdistill.report.tables import ALWAYS, spread
+from diffdistill.report.tables import ALWAYS, mean_of, spread
 
 COLUMNS = (
     "dataset", "family", "part", "train_set", "student", "labels", "round", "images", "images_per_class", "seed",
@@ -21,19 +21,14 @@ def means(runs: pd.DataFrame) -> pd.DataFrame:
     on_real = runs[runs["train_set"] == "real"].groupby("family")["accuracy"].mean().to_dict()
     rows = []
     for (family, train_set), part in runs.groupby(["family", "train_set"], sort=False):
-        mean, real = part["accuracy"].mean(), on_real.get(family, on_real["main"])
         rows.append(
             {
                 "varied": family,
                 "train_set": train_set,
                 "student": part["student"].iloc[0],
                 "labels": part["labels"].iloc[0],
-                "images": int(part["images"].iloc[0]),
                 "steps": int(part["steps"].iloc[0]),
-                "mean": float(mean),
-                "std": float(part["accuracy"].std(ddof=1)),
-                "runs": len(part),
-                "kept": float(mean / real) if real else float("nan"),
+                **mean_of(part, on_real.get(family, on_real["main"])),
             }
         )
     return pd.DataFrame(rows)

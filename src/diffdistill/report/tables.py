@@ -128,21 +128,21 @@ def accuracies(accuracy: dict[str, pd.DataFrame], baselines: dict[str, pd.DataFr
         real = runs.loc[runs["train_set"] == "real", "accuracy"].mean()
         for train_set in TRAIN_SETS:
             part = runs[runs["train_set"] == train_set]
-            if part.empty:
-                continue
-            mean = part["accuracy"].mean()
-            rows.append(
-                {
-                    "experiment": name,
-                    "train_set": train_set,
-                    "images": int(part["images"].iloc[0]),
-                    "mean": float(mean),
-                    "std": float(part["accuracy"].std(ddof=1)),
-                    "runs": len(part),
-                    "kept": float(mean / real) if real else float("nan"),
-                }
-            )
+            if not part.empty:
+                rows.append({"experiment": name, "train_set": train_set, **mean_of(part, real)})
     return pd.DataFrame(rows)
+
+
+def mean_of(part: pd.DataFrame, real: float) -> dict[str, Any]:
+    """Of trainings on one set: mean and spread (n - 1) of their accuracy, and the share kept of `real`, that on all."""
+    mean = part["accuracy"].mean()
+    return {
+        "images": int(part["images"].iloc[0]),
+        "mean": float(mean),
+        "std": float(part["accuracy"].std(ddof=1)),
+        "runs": len(part),
+        "kept": float(mean / real) if real else float("nan"),
+    }
 
 
 def audit(found: dict[str, Any]) -> pd.DataFrame:
