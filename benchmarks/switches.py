@@ -204,7 +204,7 @@ class Bench:
         if guidance is not None and guidance.from_step is not None:
             earlier = base.network(str(guidance.from_step))
         settings = None if guidance is None else guidance.model_dump()
-        run = sampling.with_guidance(network, base.shape, settings, earlier)
+        run, _ = sampling.with_guidance(network, base.shape, settings, earlier)
         solver, images, labels = one.sample.solver.model_dump(), list[Tensor](), list[Tensor]()
         started = time.process_time()
         while time.process_time() - started < SECONDS:

@@ -72,12 +72,21 @@ class Counting:
         return self.network(x, t, y)
 
 
-def with_guidance(run: Network, shape: Shape, guidance: dict[str, Any] | None, earlier: Network | None) -> Network:
-    """The network guided as the config's block says; by itself without the label where no earlier one is given."""
+def with_guidance(
+    network: Network, shape: Shape, guidance: dict[str, Any] | None, earlier: Network | None
+) -> tuple[Network, Callable[[], int]]:
+    """The network guided as the config's block says, and how many evaluations it has taken so far, of both networks.
+
+    earlier: the one that guides; None: the network itself without the label.
+    """
+    counted = [own := Counting(network)]
     if guidance is None:
-        return run
-    weaker = unlabelled(run, shape) if earlier is None else earlier
-    return guided(run, weaker, weight=guidance["weight"], interval=guidance["interval"])
+        return own, lambda: own.calls
+    weaker = unlabelled(own, shape)
+    if earlier is not None:
+        counted.append(weaker := Counting(earlier))
+    run = guided(own, weaker, weight=guidance["weight"], interval=guidance["interval"])
+    return run, lambda: sum(one.calls for one in counted)
 
 
 def unlabelled(network: Network, shape: Shape) -> Network:

@@ -97,16 +97,15 @@ def _drawn(
     device, seed, batch_size = devices.best_device(), job.config["seed"], job.config["batch_size"]
     if draw.solver is None:
         raise UserError("--config: draw.solver is missing; add it")
-    solver, counted, earlier = draw.solver.model_dump(), sampling.Counting(network), None
+    solver, earlier = draw.solver.model_dump(), None
     if draw.guidance is not None and draw.guidance.from_step is not None:
         own = (job.input("weights"), shape, made)
-        weaker = weights.load_guide(job.inputs.get("guide", []), draw.guidance.from_step, own, device)
-        earlier = sampling.Counting(weaker)
+        earlier = weights.load_guide(job.inputs.get("guide", []), draw.guidance.from_step, own, device)
     guidance = None if draw.guidance is None else draw.guidance.model_dump()
-    predict = sampling.with_guidance(counted, shape, guidance, earlier)
+    predict, evaluations = sampling.with_guidance(network, shape, guidance, earlier)
     sampling.draw(predict, shape, solver, seed=seed, first=0, count=1, device=device)
-    evaluations = counted.calls + (earlier.calls if earlier is not None else 0)
-    count = max(shape.num_classes, job.config["evaluations"] // evaluations)
+    per_image = evaluations()
+    count = max(shape.num_classes, job.config["evaluations"] // per_image)
     batches = [
         sampling.draw(
             predict, shape, solver, seed=seed, first=first, count=min(batch_size, count - first), device=device
@@ -114,7 +113,7 @@ def _drawn(
         for first in tqdm(range(0, count, batch_size), desc="draw", unit="batch", disable=None)
     ]
     images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    return images, labels, evaluations
+    return images, labels, per_image
 
 
 def _selected(job: program.Job, select: config.Select, drawn: ImageSet) -> tuple[Tensor, Tensor]:

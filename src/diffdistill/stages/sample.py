@@ -52,14 +52,14 @@ def stage(job: program.Job) -> None:
             network, shape, precision=block.precision, compile=block.compile, batch_size=block.batch_size,
             budget_seconds=block.budget_seconds, device=device,
         )  # fmt: skip
-    counted, earlier = sampling.Counting(run), None
+    earlier = None
     if block.guidance is not None and block.guidance.from_step is not None:
         with budget.phase("load"):
             weaker = weights.load_guide(
                 job.inputs.get("guide", []), block.guidance.from_step, (job.input("weights"), shape, made), device
             )
-        earlier = sampling.Counting(sampling.prepared(weaker, plan.precision, plan.compiled))
-    predict = sampling.with_guidance(counted, shape, guidance, earlier)
+        earlier = sampling.prepared(weaker, plan.precision, plan.compiled)
+    predict, evaluations = sampling.with_guidance(run, shape, guidance, earlier)
 
     def draw(first: int, count: int) -> tuple[Tensor, Tensor]:
         """A compiled network takes batches of one size: of a smaller one, the rest is drawn for nothing."""
@@ -71,7 +71,7 @@ def stage(job: program.Job) -> None:
         before = budget.used
         draw(0, 1)
         seconds_per_image = least_seconds = budget.used - before
-    evaluations = counted.calls + (earlier.calls if earlier is not None else 0)
+    evaluations_per_image = evaluations()
     reserve_seconds = 0.1 + 0.002 * (block.budget_seconds or 0)  # closing the file, and leaving
     image_shape = (shape.in_chans, shape.img_size, shape.img_size)
     drawn, late, sizes = 0, 0, BatchSize(plan.batch_size or block.batch_size)
@@ -129,7 +129,7 @@ def stage(job: program.Job) -> None:
         "budget_seconds": block.budget_seconds,
         "used_seconds": round(used, 3),
         "seconds": budget.account(),
-        "evaluations_per_image": evaluations,
+        "evaluations_per_image": evaluations_per_image,
         "batch_size": batch_size,
         "plan": asdict(plan),
         "solver": solver,
