@@ -56,19 +56,18 @@ def load_guide(
     Raises UserError if it is not there, not of the same run, or not of an earlier iteration.
     """
     path, shape, made = guided
-    for other in paths:
-        if other.stem != str(step):
-            continue
-        network, other_shape, other_made = load(other, device)
-        if other_shape != shape or other_made.get("config") != made.get("config"):
-            raise UserError(f"{other}: not of the run of {path}; train both anew")
-        if int(other_made["step"]) >= int(made["step"]):
-            raise UserError(
-                f"guidance.from_step: {other_made['step']} is not before the iteration {made['step']} of {path}; "
-                "give an earlier one"
-            )
-        return network
-    raise UserError(f"--in guide=PATH: no weights of iteration {step} are given")
+    other = next((given for given in paths if given.stem == str(step)), None)
+    if other is None:
+        raise UserError(f"--in guide=PATH: no weights of iteration {step} are given")
+    network, other_shape, other_made = load(other, device)
+    if other_shape != shape or other_made.get("config") != made.get("config"):
+        raise UserError(f"{other}: not of the run of {path}; train both anew")
+    if int(other_made["step"]) >= int(made["step"]):
+        raise UserError(
+            f"guidance.from_step: {other_made['step']} is not before the iteration {made['step']} of {path}; "
+            "give an earlier one"
+        )
+    return network
 
 
 def load(path: Path, device: torch.device) -> tuple[UViT, Shape, dict[str, str]]:
