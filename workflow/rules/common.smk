@@ -120,11 +120,15 @@ def trained_on(wildcards):
     return files
 
 
+def own_classifier(wildcards):
+    """The classifier that is trained on the real train split."""
+    return f"results/{wildcards.dataset}/fid/features.safetensors"
+
+
 def features_of(wildcards):
     """The network whose features the distance is taken between: a given file, or our own classifier."""
     settings = experiment(wildcards).fid
-    own = f"results/{wildcards.dataset}/fid/features.safetensors"
-    return own if settings.features == "classifier" else settings.inception_weights
+    return own_classifier(wildcards) if settings.features == "classifier" else settings.inception_weights
 
 
 def where_classes_are_measured(find):
@@ -134,9 +138,7 @@ def where_classes_are_measured(find):
 
 def classifier_of(wildcards):
     """The classifier trained on the real train split, by which classes are measured; nothing where they are not."""
-    return where_classes_are_measured(lambda wildcards: f"results/{wildcards.dataset}/fid/features.safetensors")(
-        wildcards
-    )
+    return where_classes_are_measured(own_classifier)(wildcards)
 
 
 def drawn_with(wildcards):
@@ -170,7 +172,7 @@ def selected_with(wildcards):
         files["chosen"] = f"results/{wildcards.dataset}/chosen.json"
         blocks = [draw.select for draw in one.choose.draws if draw.select is not None]
     if any(block.needs_classifier for block in blocks):
-        files["classifier"] = f"results/{wildcards.dataset}/fid/features.safetensors"
+        files["classifier"] = own_classifier(wildcards)
         files["validation"] = split("validation")(wildcards)
     return files
 
@@ -228,7 +230,7 @@ def studied_beside(wildcards):
     if run.on_all:
         files["whole"] = f"{folder}/study/{run.on_all}/{wildcards.seed}.json"
     if run.labels == "soft":
-        files["classifier"] = f"{folder}/fid/features.safetensors"
+        files["classifier"] = own_classifier(wildcards)
     return files
 
 

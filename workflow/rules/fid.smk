@@ -92,7 +92,7 @@ rule pilot:
         validation=split("validation"),
         guide=lambda wildcards: guides_of(wildcards, [draw_of(wildcards).guidance]),
         classifier=lambda wildcards: (
-            f"results/{wildcards.dataset}/fid/features.safetensors"
+            own_classifier(wildcards)
             if (select := draw_of(wildcards).select) is not None and select.needs_classifier
             else []
         ),
