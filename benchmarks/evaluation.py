@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from benchmarks.measuring import PAIRS, Row, seconds
 from diffdistill.classify import training
-from diffdistill.classify.augment import augment
 from diffdistill.classify.convnet import ConvNet
-from diffdistill.runtime import device as devices
+from diffdistill.data.augment import augment
+from diffdistill.runtime import devices
 
 STEPS, ALL_STEPS, BATCH = 4, 20 * 40, 256
 TEST = 10_000 * STEPS // ALL_STEPS

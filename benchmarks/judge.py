@@ -19,8 +19,8 @@ import torch
 import yaml
 
 from diffdistill import config
-from diffdistill.data import images as image_files
-from diffdistill.data.images import ImageSet
+from diffdistill.data import image_files
+from diffdistill.data.image_files import ImageSet
 from diffdistill.diffusion import training, weights
 from diffdistill.runtime import files
 from diffdistill.runtime.seeds import generator
@@ -79,7 +79,7 @@ def _trained(folder: Path, data: ImageSet, seed: int, share: float, until: int) 
     some = torch.randperm(len(labels), generator=draws)[: int(share * len(labels))]
     labels[some] = labels[some[torch.randperm(len(some), generator=draws)]]
     changed = {"iterations": ITERATIONS, "seed": seed}
-    settings = DIGITS.train.model_copy(update=changed).deciding()
+    settings = DIGITS.train.model_copy(update=changed).fingerprint()
     recipe = training.Recipe(**settings, log_every=100, snapshot_every=10 * ITERATIONS)
     shape = weights.Shape(data.images.shape[-1], data.images.shape[1], len(data.classes), **DIGITS.model.model_dump())
     state = training.State.start(training.initialise(shape.build, seed), recipe)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from diffdistill.runtime import device as devices
+from diffdistill.runtime import devices
 
 PAIRS = 5
 

@@ -32,7 +32,7 @@ from diffdistill.data import idx, selection, splits
 from diffdistill.diffusion import augmentation, consistency, sampling, subclasses, training, weights
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.metrics import agreement, features
-from diffdistill.runtime import device as devices
+from diffdistill.runtime import devices
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER / "SWITCHES.md"
@@ -41,7 +41,7 @@ FURTHER = [0.99, 0.9998]
 """Decays that every network's further averages have, so that their rows cost no training."""
 TUNE = {
     "iterations": 2000, "batch_size": 64, "learning_rate": 1e-3, "warmup_iterations": 50, "decay": "linear",
-    "halvings": 4, "noise_mean": 0.0, "noise_std": 1.5,
+    "stages": 4, "noise_mean": 0.0, "noise_std": 1.5,
 }  # fmt: skip
 LEAPS = {"algorithm": "consistency", "steps": 2}
 OURS = {"solver": {"order": 2, "steps": 8}}
@@ -60,8 +60,8 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "guidance, interval": {"train": {"label_dropout": 0.1}, "sample": {"guidance": {"weight": 1.5, **MIDDLE}}},
     "autoguidance": {"sample": {"guidance": EARLIER}},
     "autoguidance, interval": {"sample": {"guidance": {**EARLIER, **MIDDLE}}},
-    "disagree: drop": {"select": "drop"},
-    "disagree: relabel": {"select": "relabel"},
+    "label_noise: drop": {"select": "drop"},
+    "label_noise: relabel": {"select": "relabel"},
     "consistency, 2 leaps": {"sample": {"solver": LEAPS}, "tune": TUNE},
     "2 leaps, not tuned": {"sample": {"solver": LEAPS}, "tune": {**TUNE, "iterations": 1, "warmup_iterations": 0}},
     "paper": {"recipe": "paper"},
@@ -184,7 +184,7 @@ class Bench:
 
     def tuned(self, base: Trained, block: config.Tune) -> dict[str, Tensor]:
         objective = consistency.tuning(
-            iterations=block.iterations, halvings=block.halvings, noise_mean=block.noise_mean, noise_std=block.noise_std
+            iterations=block.iterations, stages=block.stages, noise_mean=block.noise_mean, noise_std=block.noise_std
         )
         recipe = training.Recipe(
             **block.model_dump(include=set(training.Recipe.__dataclass_fields__)),
@@ -219,11 +219,11 @@ class Bench:
             labels.append(made[1])
         return self._selected(Split(torch.cat(images), torch.cat(labels)), changes.get("select", "keep")), spent
 
-    def _selected(self, made: Split, disagree: str) -> Split:
-        if disagree == "keep":
+    def _selected(self, made: Split, label_noise: str) -> Split:
+        if label_noise == "keep":
             return made
         judged = agreement.judge(self.classifier, made.images)
-        labels, left, _ = selection.repaired(made.labels, *judged, above=0.5, disagree=disagree)
+        labels, left, _ = selection.repaired(made.labels, *judged, above=0.5, label_noise=label_noise)
         return Split(made.images[left], labels[left])
 
 

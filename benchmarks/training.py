@@ -10,7 +10,7 @@ from benchmarks.sampling import CPU, SMALL, UVIT_S
 from diffdistill.diffusion import training, uvit, weights
 from diffdistill.diffusion.loss import noise_prediction_loss
 from diffdistill.diffusion.schedule import VPSchedule
-from diffdistill.runtime import device as devices
+from diffdistill.runtime import devices
 
 RECIPE = training.Recipe(
     iterations=10**6, batch_size=128, learning_rate=2e-4, warmup_iterations=0, decay="none", weight_decay=0.03,

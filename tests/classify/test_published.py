@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from diffdistill.classify import augment
 from diffdistill.classify.convnet import ConvNet
+from diffdistill.data import augment
 
 
 def test_the_convnet(oracles: Path) -> None:

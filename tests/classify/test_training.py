@@ -8,7 +8,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from diffdistill.classify import augment, training
+from diffdistill.classify import training
+from diffdistill.data import augment
 from diffdistill.errors import UserError
 
 CHALLENGE = training.Protocol(

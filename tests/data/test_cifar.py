@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diffdistill.data import cifar
-from diffdistill.data import images as image_files
+from diffdistill.data import cifar, image_files
 from diffdistill.errors import UserError
 
 NAMES = [f"name{index}" for index in (2, 0, 1)]

@@ -15,7 +15,7 @@ from torchvision.datasets import ImageFolder
 from diffdistill.classify.convnet import ConvNet
 from diffdistill.classify.training import Classifier
 from diffdistill.data import export, folder
-from diffdistill.data.images import ImageSet
+from diffdistill.data.image_files import ImageSet
 from diffdistill.errors import UserError
 from diffdistill.runtime.seeds import generator
 

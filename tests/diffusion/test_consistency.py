@@ -119,7 +119,7 @@ def test_the_first_pairs_are_diffusion_training() -> None:
     draws = torch.Generator().manual_seed(1)
     x0, noise = torch.rand(2, 500, 1, 2, 2, generator=draws, dtype=torch.float64)
     uniform = torch.full((500,), 0.5, dtype=torch.float64)  # the median: a noise of 0.1
-    objective = consistency.tuning(iterations=100, halvings=10, noise_mean=math.log(0.1), noise_std=1.0)
+    objective = consistency.tuning(iterations=100, stages=10, noise_mean=math.log(0.1), noise_std=1.0)
     found = objective(optimal, x0, uniform, noise, torch.zeros(500), 9)
     t = SCHEDULE.time_of(-torch.full((500,), 0.1, dtype=torch.float64).log())
     x_t = SCHEDULE.alpha(t)[:, None, None, None] * (x0 + 0.1 * noise)

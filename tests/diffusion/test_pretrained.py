@@ -13,7 +13,7 @@ from torch import Tensor
 from diffdistill.diffusion import pretrained, training
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import tensor_files
 
 CLASSES = ["ant", "bee", "cat"]
 

@@ -13,7 +13,7 @@ from diffdistill.config.training import SWITCHES
 from diffdistill.diffusion import augmentation, loss, sampling, subclasses, training, weights
 from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.errors import UserError
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import tensor_files
 from tests.diffusion.test_training import IMAGES, LABELS, RECIPE
 
 SCHEDULE = VPSchedule()
@@ -134,9 +134,9 @@ def test_what_is_off_in_the_config_is_off_in_the_loop_and_decides_nothing() -> N
     block = config.Train(iterations=1, slice_iterations=1, batch_size=8)
     off = {field.name: field.default for field in fields(training.Recipe) if field.name in SWITCHES}
     assert off == {name: getattr(block, name) for name in SWITCHES if name != "subclasses"}
-    assert not SWITCHES & block.deciding().keys()
+    assert not SWITCHES & block.fingerprint().keys()
     for name, value in {"subclasses": 2, "loss_weight": "min_snr", "label_dropout": 0.1, "augment": "flip"}.items():
-        assert block.model_copy(update={name: value}).deciding()[name] == value
+        assert block.model_copy(update={name: value}).fingerprint()[name] == value
     training.Recipe(**block.model_copy(update={"subclasses": 2, "times": "logit_normal"}).recipe(), snapshot_every=1)
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffdistill.data.images import from_bytes
+from diffdistill.data.image_files import from_bytes
 from diffdistill.diffusion import training
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import tensor_files
 from diffdistill.runtime.processes import Processes
 
 RECIPE = training.Recipe(

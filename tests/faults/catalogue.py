@@ -63,7 +63,7 @@ REPORTS = {
 MODULES = ("numbers", "lost_work", "crashes", "input", "hostile", "network", "config_fuzz")
 ELSEWHERE = [
     ("F01", "a transposed, reversed or strided array loads reshuffled", "any view comes back as it was",
-     "tests/data/test_images.py::test_any_view_loads_back_equal"),
+     "tests/data/test_image_files.py::test_any_view_loads_back_equal"),
     ("F01", "some of 60,000 images differ from the archive", "all real images equal the archive's bytes",
      "tests/data/test_cifar.py::test_all_real_images_equal_the_pickles"),
     ("F02", "a flat folder of test images gets one label, or others'", "labels come from the annotations alone",
@@ -95,7 +95,7 @@ ELSEWHERE = [
     ("F11", "saved progress of other settings is taken up", "the slice starts anew, and says why",
      "tests/workflow/test_restart.py::test_progress_of_other_settings_is_not_mixed_in"),
     ("F15", "bytes half a level too dark, or wrapped around", "clamped, then rounded; NaN is refused",
-     "tests/data/test_images.py::test_floats_become_bytes_by_clamping_then_rounding"),
+     "tests/data/test_image_files.py::test_floats_become_bytes_by_clamping_then_rounding"),
     ("F16", "the last, smaller batch is dropped or weighs more", "every image counts at any batch size",
      "tests/metrics/test_features.py::test_every_image_counts_at_any_batch_size"),
     ("F16", "another resize rule than the published measure", "features equal pytorch-fid's",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from diffdistill.errors import UserError
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import tensor_files
 
 STAGES = (
     "prepare",
@@ -31,7 +31,7 @@ STAGES = (
 )
 WARM = [
     *(f"diffdistill.stages.{stage}" for stage in STAGES), "diffdistill.data.fetching", "diffdistill.diffusion.uvit",
-    "diffdistill.runtime.device", "sklearn.datasets", "torch._dynamo", "requests", "pooch",
+    "diffdistill.runtime.devices", "sklearn.datasets", "torch._dynamo", "requests", "pooch",
 ]  # fmt: skip
 """Modules that the parent has imported before it starts a process."""
 NOBODY = 65534

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from tests.faults import fault
 from tests.faults.conftest import Disk
 from tests.faults.running import JOBS, NOBODY, TEST_SET, TRAIN, TRAIN_SET, Hindrance, contents, remove, run
@@ -208,7 +208,7 @@ def test_too_little_memory_to_train(project: Path) -> None:
 @fault("F27", "a device is named by letters, or there is none", "devices are counted, not parsed: the CPU computes")
 @pytest.mark.parametrize("visible", ["MIG-1234abcd", ""])
 def test_odd_names_of_devices(visible: str) -> None:
-    script = "from diffdistill.runtime import device; print(device.best_device())"
+    script = "from diffdistill.runtime import devices; print(devices.best_device())"
     run = subprocess.run(
         [sys.executable, "-c", script],
         capture_output=True,

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from diffdistill.data import archives, cifar
 from diffdistill.data.decoding import decode
 from diffdistill.errors import UserError
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import tensor_files
 from diffdistill.stages import accuracy, choose
 from tests.data.test_cifar import hundred, pack
 from tests.faults import fault

@@ -16,8 +16,7 @@ import pytest
 from PIL import Image
 
 from diffdistill import config
-from diffdistill.data import archives, cifar, folder, idx, splits
-from diffdistill.data import images as image_files
+from diffdistill.data import archives, cifar, folder, idx, image_files, splits
 from diffdistill.data.decoding import FORMATS, decode
 from diffdistill.errors import UserError
 from tests.data.test_cifar import hundred, pack

@@ -18,8 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from diffdistill.runtime import files
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import files, tensor_files
 from tests.faults import fault
 from tests.faults.killing import CHAINS, through_kills, undisturbed
 from tests.faults.running import JOBS, MODEL, TRAIN, Hindrance, Job, Process, contents, left_over, remove, results

@@ -11,11 +11,10 @@ import torch
 
 from diffdistill.classify import training
 from diffdistill.classify.convnet import ConvNet
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.errors import UserError
 from diffdistill.metrics import features, frechet
-from diffdistill.runtime import files
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import files, tensor_files
 from tests.faults import fault
 from tests.faults.running import FEATURES, JOBS, REFERENCE, TEST_SET, TRAIN, TRAIN_SET, contents
 

@@ -13,7 +13,7 @@ from diffdistill.classify.convnet import ConvNet
 from diffdistill.classify.training import Classifier
 from diffdistill.errors import UserError
 from diffdistill.metrics import features
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import tensor_files
 from diffdistill.runtime.seeds import generator
 
 CPU = torch.device("cpu")

@@ -7,8 +7,7 @@ from scipy import stats
 from torch import Tensor
 
 from diffdistill.data import digits as digits_reader
-from diffdistill.data import images as image_files
-from diffdistill.data import splits
+from diffdistill.data import image_files, splits
 from diffdistill.diffusion import training
 from diffdistill.diffusion.weights import Shape
 from diffdistill.metrics import memorisation

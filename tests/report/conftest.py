@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 
 REPOSITORY = Path(__file__).parents[2]
 KINDS = {

@@ -53,7 +53,7 @@ def test_a_healthy_set_is_told_so() -> None:
 @pytest.mark.parametrize(
     ("change", "limit", "remedy"),
     [
-        ({"agreement": 0.9}, "Labels: .* agrees with 90.0%", "select.disagree: relabel"),
+        ({"agreement": 0.9}, "Labels: .* agrees with 90.0%", "select.label_noise: relabel"),
         ({"recall": 0.3}, "Variety: 30%", "choose by pilot"),
         ({"last": 0.5}, "Training: the last FID, 0.5", "Raise train.iterations"),
         ({"images": 500, "generated": 0.97, "random": 0.97}, "Number: .* 500 against 1,000", "sample.budget_seconds"),

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.errors import UserError
 from diffdistill.report import figures, results, tables
 from diffdistill.stages import figures as stage

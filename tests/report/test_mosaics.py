@@ -9,7 +9,7 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.errors import UserError
 from diffdistill.report import excerpt, figures, mosaics
 

@@ -7,8 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 from diffdistill.errors import UserError
-from diffdistill.runtime import files
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import files, tensor_files
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:

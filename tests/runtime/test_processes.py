@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from diffdistill.errors import UserError
-from diffdistill.runtime import device, processes
+from diffdistill.runtime import devices, processes
 from diffdistill.runtime.processes import Processes
 
 VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "CUDA_VISIBLE_DEVICES", "SLURM_GPUS_ON_NODE")
@@ -26,12 +26,12 @@ def test_every_row_has_one_process(total: int, count: int) -> None:
 
 
 def test_alone_everything_is_as_it_was() -> None:
-    with processes.joined(1) as alone:
+    with processes.init(1) as alone:
         values = torch.ones(3)
-        alone.sum(values)
-        alone.spread([values])
-        alone.wait()
-        assert alone.first and torch.equal(values, torch.ones(3)) and alone.on_first(lambda: 5) == 5
+        alone.all_reduce(values)
+        alone.broadcast([values])
+        alone.barrier()
+        assert alone.is_main and torch.equal(values, torch.ones(3)) and alone.run_on_main(lambda: 5) == 5
 
 
 def test_what_the_first_process_refuses_is_refused() -> None:
@@ -39,17 +39,17 @@ def test_what_the_first_process_refuses_is_refused() -> None:
         raise UserError("no such file")
 
     with pytest.raises(UserError, match="no such file"):
-        processes.ALONE.on_first(refuse)
+        processes.SINGLE.run_on_main(refuse)
 
 
 def test_another_number_of_processes_than_configured(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match=r"train\.devices is 4, but 1 process was started"), processes.joined(4):
+    with pytest.raises(UserError, match=r"train\.devices is 4, but 1 process was started"), processes.init(4):
         pass
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UserError, match=r"train\.devices is 4, but 2 processes were started"), processes.joined(4):
+    with pytest.raises(UserError, match=r"train\.devices is 4, but 2 processes were started"), processes.init(4):
         pass
     monkeypatch.setenv("WORLD_SIZE", "two")
-    with pytest.raises(UserError, match="WORLD_SIZE is 'two'"), processes.joined(1):
+    with pytest.raises(UserError, match="WORLD_SIZE is 'two'"), processes.init(1):
         pass
 
 
@@ -74,17 +74,17 @@ def test_fewer_gpus_than_processes(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     if message is None:
-        device.require_gpus(2, "train.devices")
+        devices.require_gpus(2, "train.devices")
         return
     with pytest.raises(UserError, match=message):
-        device.require_gpus(2, "train.devices")
+        devices.require_gpus(2, "train.devices")
 
 
 def test_fewer_gpus_than_torch_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    device.require_gpus(3, "train.devices")
+    devices.require_gpus(3, "train.devices")
     with pytest.raises(UserError, match=r"4 processes .* torch sees 3"):
-        device.require_gpus(4, "train.devices")
+        devices.require_gpus(4, "train.devices")
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_who_logs_what(
     monkeypatch.setenv("RANK", rank)
     monkeypatch.setenv("LOCAL_RANK", local_rank)
     logger = logging.getLogger(f"test.{rank}")
-    arguments = processes.hush(logger, ["--threads", "2", "--log", "400.log", "--in", "a=b"])
+    arguments = processes.silence_workers(logger, ["--threads", "2", "--log", "400.log", "--in", "a=b"])
     assert ("--log" in arguments) == (rank == "0") and arguments[-2:] == ["--in", "a=b"]
     with caplog.at_level(logging.INFO):
         logger.info("begun")
@@ -123,5 +123,5 @@ def test_auto_precision_is_what_the_processor_multiplies(
 ) -> None:
     cpu = torch.device("cpu")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    assert device.precision("auto", cpu) == expected
-    assert device.precision("float32", cpu) == torch.float32 and device.precision("bfloat16", cpu) == torch.bfloat16
+    assert devices.precision("auto", cpu) == expected
+    assert devices.precision("float32", cpu) == torch.float32 and devices.precision("bfloat16", cpu) == torch.bfloat16

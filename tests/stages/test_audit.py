@@ -8,7 +8,7 @@ import torch
 
 from diffdistill.classify.convnet import ConvNet
 from diffdistill.classify.training import Classifier
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.diffusion import weights
 from diffdistill.runtime import files
 from diffdistill.runtime.seeds import generator

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.runtime import files
 from diffdistill.stages import export, export_card
 

@@ -14,12 +14,11 @@ import torch
 from diffdistill.classify import training
 from diffdistill.classify.convnet import ConvNet
 from diffdistill.classify.training import Classifier
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.diffusion import sampling, weights
 from diffdistill.diffusion.training import initialise
 from diffdistill.metrics import features, frechet, manifold
-from diffdistill.runtime import files
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import files, tensor_files
 from diffdistill.stages import fid, fid_reference
 
 CLASSES = ["a", "b", "c"]

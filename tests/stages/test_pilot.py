@@ -10,7 +10,7 @@ import torch
 
 from diffdistill import config
 from diffdistill.classify import training
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.diffusion import weights
 from diffdistill.diffusion.training import initialise
 from diffdistill.runtime import files
@@ -123,7 +123,7 @@ def test_a_pilot_trains_on_what_its_selection_leaves(project: Path) -> None:
         statistics=training.statistics(protocol, data.images), progress="classifier",
     )  # fmt: skip
     classifier.to_file(project / "features.safetensors", data.classes, data.metadata)
-    draw = {"solver": {"steps": 2}, "select": {"method": "classifier", "disagree": "drop", "confidence": 0.0}}
+    draw = {"solver": {"steps": 2}, "select": {"method": "classifier", "label_noise": "drop", "confidence": 0.0}}
     run = [*arguments(project, draw=draw), "--in", f"classifier={project / 'features.safetensors'}"]
     assert pilot.main(merged(run)) == 0
     row = files.read_record(project / "pilot.json", "accuracy")

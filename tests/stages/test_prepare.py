@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diffdistill.data import digits, splits
-from diffdistill.data import images as image_files
+from diffdistill.data import digits, image_files, splits
 from diffdistill.stages import prepare
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.diffusion import sampling, training, weights
 from diffdistill.stages import sample
 

@@ -8,7 +8,7 @@ import torch
 
 from diffdistill.classify.convnet import ConvNet
 from diffdistill.classify.training import Classifier
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.stages import selection
 
 CLASSES = ["a", "b", "c"]
@@ -49,7 +49,7 @@ def test_all_is_what_was_drawn(folder: Path) -> None:
 
 
 def test_confident_mistakes_are_dropped(folder: Path) -> None:
-    kept = select(folder, {"method": "classifier", "disagree": "drop"}, "classifier", "validation")
+    kept = select(folder, {"method": "classifier", "label_noise": "drop"}, "classifier", "validation")
     assert kept.labels.bincount().tolist() == [9, 9, 10] and kept.labels[:27].tolist() == [0, 1, 2] * 9
     account = json.loads(kept.metadata["selection"])
     assert account["confident_mistakes_by_class"] == [1, 1, 0] and account["mistakes_were"] == "dropped"
@@ -59,13 +59,13 @@ def test_confident_mistakes_are_dropped(folder: Path) -> None:
 
 
 def test_confident_mistakes_are_relabelled(folder: Path) -> None:
-    kept = select(folder, {"method": "classifier", "disagree": "relabel"}, "classifier")
+    kept = select(folder, {"method": "classifier", "label_noise": "relabel"}, "classifier")
     assert kept.labels.bincount().tolist() == [9, 9, 12]
     assert (kept.labels[(kept.images[:, 0, 0, 0] == 255)] == 2).all()
 
 
 def test_unconfident_ones_are_left_alone(folder: Path) -> None:
-    settings = {"method": "classifier", "disagree": "drop", "confidence": 0.9999}
+    settings = {"method": "classifier", "label_noise": "drop", "confidence": 0.9999}
     assert len(select(folder, settings, "classifier").labels) == 30
 
 
@@ -80,7 +80,7 @@ def test_capped_sets_are_balanced_and_repeatable(folder: Path, method: str) -> N
 
 def test_too_few_left_is_refused_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     inputs = ["--in", f"samples={folder / 'samples'}", f"classifier={folder / 'classifier'}"]
-    settings = {"method": "classifier", "disagree": "drop", "per_class": 10}
+    settings = {"method": "classifier", "label_noise": "drop", "per_class": 10}
     code = selection.main(["--config", json.dumps(settings), *inputs, "--out", f"distilled={folder / 'none'}"])
     assert code == 2 and "class 0 has 9 images, 10 are asked for; lower select.images" in capsys.readouterr().err
     assert not (folder / "none").exists()
@@ -99,7 +99,7 @@ def test_another_order_of_classes_is_refused(folder: Path, capsys: pytest.Captur
         ({"method": "herding"}, "needs images or per_class"),
         ({"method": "all", "per_class": 3}, "takes no per_class"),
         ({"method": "random", "per_class": 3, "images": 9}, "either images or per_class"),
-        ({"method": "random", "per_class": 3, "disagree": "drop"}, "asks no classifier"),
+        ({"method": "random", "per_class": 3, "label_noise": "drop"}, "asks no classifier"),
     ],
 )
 def test_settings_that_do_not_fit(

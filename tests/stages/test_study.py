@@ -11,7 +11,7 @@ import yaml
 
 from diffdistill import config
 from diffdistill.classify.training import Classifier, ConvNet
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.stages import evaluate, round_settings, study, study_run
 from tests.classify.test_training import IMAGES, TARGETS
 
@@ -104,7 +104,7 @@ def test_only_what_is_selected_has_such_rivals() -> None:
     herding = {"method": "herding", "per_class": 10}
     assert rivals() == () and rivals(select={"method": "random", "images": 50}) == ("drawn",)
     assert rivals(select=herding) == ("drawn-random", "drawn")
-    draws = [{}, {"select": {"method": "classifier", "disagree": "drop"}}]
+    draws = [{}, {"select": {"method": "classifier", "label_noise": "drop"}}]
     assert rivals(select=herding, choose={"by": "pilot", "draws": draws[:1]}) == ()
     assert rivals(choose={"by": "pilot", "draws": draws}) == ("drawn-random", "drawn")
     study = config.read(config.Experiment, values | {"study": {"images_per_class": [5]}, "select": herding})

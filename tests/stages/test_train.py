@@ -15,11 +15,10 @@ import torch
 from torch import Tensor
 
 from diffdistill import config
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.diffusion import training
 from diffdistill.diffusion.uvit import UViT
-from diffdistill.runtime import files
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import files, tensor_files
 from diffdistill.stages import train
 
 Tensors = dict[str, Tensor]

@@ -12,9 +12,9 @@ from torch import Tensor
 from diffdistill import config
 from diffdistill.classify import training as classifying
 from diffdistill.classify.convnet import ConvNet
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.diffusion import training, weights
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import tensor_files
 from diffdistill.stages import sample, subclasses, tune
 
 SHAPE = weights.Shape(8, 1, 3, 4, 16, 2, 2, 4.0)
@@ -79,7 +79,7 @@ def test_progress_of_other_settings_is_not_gone_on_from(
 ) -> None:
     with monkeypatch.context() as patch, pytest.raises(SystemExit):
         stop_after(4, patch)
-        tuned(folder, folder / "parts.safetensors", halvings=2)
+        tuned(folder, folder / "parts.safetensors", stages=2)
     assert tuned(folder, folder / "parts.safetensors") == 0
     assert "made with other settings; starting anew" in capsys.readouterr().err
     assert tuned(folder, folder / "whole.safetensors") == 0

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from tests.workflow.conftest import snakemake
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ datasets:
     train: {iterations: 20, slice_iterations: 20, batch_size: 16, learning_rate: 1e-3}
     fid: {every: 10, images: 50, features: classifier}
     sample: {images: 60}
-    select: {method: classifier, disagree: relabel}
+    select: {method: classifier, label_noise: relabel}
     evaluate: {seeds: [0], protocol: {steps: 5, width: 16, augment: scale_rotate}}
 """
 

@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from diffdistill import config
-from diffdistill.data import images as image_files
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.data import image_files
+from diffdistill.runtime import tensor_files
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from diffdistill import config
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.diffusion import training, weights
 from diffdistill.runtime import files
 from diffdistill.stages import prepare

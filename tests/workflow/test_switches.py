@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from diffdistill.runtime import files
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import files, tensor_files
 from tests.workflow.conftest import TINY, snakemake
 
 SAMPLES = "results/digits/samples.safetensors"
@@ -65,7 +64,7 @@ def test_a_selection_is_evaluated_beside_what_it_was_selected_from(project: Path
 
 @pytest.mark.slow
 def test_what_the_pilot_chose_makes_the_set(project: Path) -> None:
-    draws = [{"solver": {"steps": 2}, "select": {"method": "classifier", "disagree": "relabel"}},
+    draws = [{"solver": {"steps": 2}, "select": {"method": "classifier", "label_noise": "relabel"}},
              {"solver": {"steps": 2}, "guidance": {"weight": 1.5, "from_step": 20}}]  # fmt: skip
     pilot = {"by": "pilot", "candidates": [20, 40], "draws": draws, "images": 40, "seeds": [0, 1]}
     sample = {"budget_seconds": None, "images": 40, "solver": {"steps": 4}}

@@ -70,7 +70,7 @@ rule fid:
         gpu=lambda wildcards: experiment(wildcards).fid_devices,
     params:
         # a change of these measures anew, another number of devices does not, as in train
-        deciding=lambda wildcards: experiments.as_json(experiment(wildcards).fid.measurement),
+        fingerprint=lambda wildcards: experiments.as_json(experiment(wildcards).fid.measurement),
         config=lambda wildcards, threads: experiments.as_json(
             experiment(wildcards).fid.measurement,
             devices=experiment(wildcards).fid_devices,

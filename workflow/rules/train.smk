@@ -48,9 +48,9 @@ rule train:
         gpu=lambda wildcards: experiment(wildcards).train.devices,
     params:
         # a change of these retrains; of what Snakemake counts as derived, because it asks for threads, it does not
-        deciding=lambda wildcards: experiments.as_json(
+        fingerprint=lambda wildcards: experiments.as_json(
             model=experiment(wildcards).model,
-            train=str(experiment(wildcards).train.deciding()),
+            train=str(experiment(wildcards).train.fingerprint()),
             every=experiment(wildcards).fid.every,
             start=experiment(wildcards).train.start_file(wildcards.dataset),
         ),

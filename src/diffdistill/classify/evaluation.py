@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 
 from diffdistill.classify import training
-from diffdistill.data import images as image_files
-from diffdistill.data.images import ImageSet
+from diffdistill.data import image_files
+from diffdistill.data.image_files import ImageSet
 from diffdistill.errors import UserError
-from diffdistill.runtime import files
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import files, tensor_files
 
 
 def load(train_file: Path, test_file: Path) -> tuple[ImageSet, ImageSet]:

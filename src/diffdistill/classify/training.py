@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from diffdistill.classify import students
-from diffdistill.classify.augment import augment
+from diffdistill.classify import architectures
 from diffdistill.classify.convnet import ConvNet
+from diffdistill.data.augment import augment
 from diffdistill.data.batches import batch_indices
 from diffdistill.errors import UserError
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import tensor_files
 from diffdistill.runtime.compiling import with_fallback
 from diffdistill.runtime.seeds import derive_seed, generator
 
@@ -175,7 +175,9 @@ def fit(
     shape = {"num_classes": num_classes, "img_size": images.shape[-1], "width": protocol.width, "depth": protocol.depth}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(student, seed))
-        network = ConvNet(**shape) if student == "convnet" else students.build(student, num_classes, shape["img_size"])
+        network = (
+            ConvNet(**shape) if student == "convnet" else architectures.build(student, num_classes, shape["img_size"])
+        )
         classifier = Classifier(network, statistics, shape)
     classifier = classifier.to(device)
     images, labels = images.to(device), labels.to(device)

@@ -3,9 +3,7 @@
 Each block of an experiment is what one stage reads; the stage gets it as JSON and parses it with the same class.
 """
 
-from diffdistill.config.drawing import Draw, Export, Guidance, Sample, Select, Solver
-from diffdistill.config.experiment import MOST_MEASUREMENTS, Experiment
-from diffdistill.config.judging import (
+from diffdistill.config.evaluation import (
     INCEPTION_CHECKSUM,
     INCEPTION_URL,
     Audit,
@@ -15,11 +13,13 @@ from diffdistill.config.judging import (
     Measurement,
     Protocol,
 )
-from diffdistill.config.reading import Config, as_json, parse, read, summary
+from diffdistill.config.experiment import MOST_MEASUREMENTS, Experiment
+from diffdistill.config.fields import Block
+from diffdistill.config.load import Config, as_json, parse, read, summary
+from diffdistill.config.sampling import Draw, Export, Guidance, Sample, Select, Solver
 from diffdistill.config.source import Source
 from diffdistill.config.study import TRAIN_SETS, Run, Study
 from diffdistill.config.training import Model, Start, Train, Tune
-from diffdistill.config.values import Block
 
 __all__ = [
     "INCEPTION_CHECKSUM",

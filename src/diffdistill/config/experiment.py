@@ -5,12 +5,12 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
-from diffdistill.config.drawing import Draw, Export, Guidance, Sample, Select
-from diffdistill.config.judging import Audit, Choose, Evaluate, Fid, Protocol
+from diffdistill.config.evaluation import Audit, Choose, Evaluate, Fid, Protocol
+from diffdistill.config.fields import Block, Name, PositiveInt
+from diffdistill.config.sampling import Draw, Export, Guidance, Sample, Select
 from diffdistill.config.source import Source
 from diffdistill.config.study import DRAWN_SETS, Run, Study
 from diffdistill.config.training import Model, Train, Tune
-from diffdistill.config.values import Block, Name, Positive
 from diffdistill.errors import UserError
 
 MOST_MEASUREMENTS = 10_000
@@ -20,7 +20,7 @@ MOST_MEASUREMENTS = 10_000
 class Experiment(Block):
     dataset: Name | None = None
     """The folder of data/ that this experiment reads; null: the experiment's own name."""
-    threads: Positive = 8
+    threads: PositiveInt = 8
     """CPU threads of a job that trains or measures the network, where the machine has as many."""
     source: Source
     model: Model

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from diffdistill.config.values import Block, Checksum, FilePath, NotNegative, Positive, file_name, short
+from diffdistill.config.fields import Block, Checksum, FilePath, NonNegativeInt, PositiveInt, file_name, short
 
 
 class Source(Block):
@@ -17,12 +17,12 @@ class Source(Block):
     """Addresses of the archive, tried in turn; fetched once, before any other job."""
     checksum: Checksum | None = None
     """Of the archive; needed with urls."""
-    size: Positive | None = None
+    size: PositiveInt | None = None
     """Side in pixels that a folder's pictures are cropped and scaled to; null: all must have one size."""
-    validation_per_class: Positive
-    test_per_class: Positive | None = None
+    validation_per_class: PositiveInt
+    test_per_class: PositiveInt | None = None
     """Cut from the images where the source publishes no test split."""
-    seed: NotNegative = 0
+    seed: NonNegativeInt = 0
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from diffdistill.config.judging import Protocol
-from diffdistill.config.values import Block, Positive, Whole
+from diffdistill.config.evaluation import Protocol
+from diffdistill.config.fields import Block, Integer, PositiveInt
 
 TRAIN_SETS = ("distilled", "real-random", "real")
 """What a ConvNet is trained on: the generated images, as many random real ones, all real ones."""
@@ -22,15 +22,15 @@ class Run(Block):
     """Names what is varied; trainings of one family on other sets are its rivals."""
     part: Literal["length", "size", "budget", "student", "labels", "augment", "round"]
     train_set: Literal["distilled", "real-random", "real", "drawn-random"]
-    epochs: Positive | None = None
+    epochs: PositiveInt | None = None
     equal_steps: bool = False
     """As many steps as `epochs` are on the distilled set."""
-    images_per_class: Positive | None = None
+    images_per_class: PositiveInt | None = None
     budget_fraction: float | None = None
     student: Student = "convnet"
     labels: Literal["hard", "soft"] = "hard"
     augment: bool = True
-    round: Positive | None = None
+    round: PositiveInt | None = None
 
     @property
     def name(self) -> str:
@@ -46,11 +46,11 @@ class Run(Block):
 class Study(Block):
     """Further trainings beside the main evaluation, by its protocol and with its seeds; docs/evaluation.md."""
 
-    epochs: tuple[Positive, ...] = ()
+    epochs: tuple[PositiveInt, ...] = ()
     """Other lengths, on all three sets; the challenge's are 101 and 1001."""
     equal_steps: bool = False
     """All three sets with as many steps as the distilled set takes in the protocol's epochs, or the first of these."""
-    images_per_class: tuple[Positive, ...] = ()
+    images_per_class: tuple[PositiveInt, ...] = ()
     """The first so many images of each class of the distilled set, and as many random real ones.
 
     Where a method selected the set, also as many random ones of those drawn.
@@ -63,7 +63,7 @@ class Study(Block):
     """Targets from a classifier trained on the real train split, for the distilled set and for random real images."""
     no_augmentation: bool = False
     """The distilled set and random real images without augmentation: what the score ARS needs."""
-    rounds: Annotated[Whole, Field(ge=0, le=100)] = 0
+    rounds: Annotated[Integer, Field(ge=0, le=100)] = 0
     """Distilled sets made anew, with the sampling seed + 1, + 2, …, of as many images as the main one."""
 
     def runs(self, protocol: Protocol, drawn_sets: Sequence[str] = ()) -> dict[str, Run]:

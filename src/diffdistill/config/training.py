@@ -4,17 +4,26 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from diffdistill.config.values import Block, Checksum, FilePath, Fraction, NotNegative, Positive, Rate, file_name
+from diffdistill.config.fields import (
+    Block,
+    Checksum,
+    FilePath,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    UnitInterval,
+    file_name,
+)
 
 
 class Model(Block):
     """U-ViT; image size, channels and classes come from the data."""
 
-    patch_size: Positive
-    embed_dim: Positive
-    depth: Positive
-    num_heads: Positive
-    mlp_ratio: Rate = 4.0
+    patch_size: PositiveInt
+    embed_dim: PositiveInt
+    depth: PositiveInt
+    num_heads: PositiveInt
+    mlp_ratio: PositiveFloat = 4.0
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> Self:
@@ -52,7 +61,7 @@ class Start(Block):
         return f"data/raw/weights/{name if named else experiment + '.pth'}"
 
 
-HOW_TO_TRAIN = {
+RUNTIME_KEYS = {
     "slice_iterations",
     "save_seconds",
     "log_every",
@@ -77,17 +86,17 @@ SWITCHES = {
 """Keys of Train that change nothing at their defaults."""
 
 
-class Descent(Block):
+class OptimiserSettings(Block):
     """What training and tuning have in common."""
 
-    iterations: Positive
-    batch_size: Positive
+    iterations: PositiveInt
+    batch_size: PositiveInt
     """The global batch, whatever the number of devices."""
-    warmup_iterations: NotNegative = 0
+    warmup_iterations: NonNegativeInt = 0
     decay: Literal["none", "linear", "cosine"] = "none"
-    seed: NotNegative = 0
-    save_seconds: Rate = 60.0
-    micro_batch_size: Positive | None = None
+    seed: NonNegativeInt = 0
+    save_seconds: PositiveFloat = 60.0
+    micro_batch_size: PositiveInt | None = None
     """Images that a device takes at once, to save memory; null: its whole share of the batch."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the network's matrix products; auto: bfloat16 on GPUs and processors that multiply it, else float32."""
@@ -101,13 +110,13 @@ class Descent(Block):
         return self
 
 
-class Train(Descent):
-    slice_iterations: Positive
-    learning_rate: Rate = 2e-4
+class Train(OptimiserSettings):
+    slice_iterations: PositiveInt
+    learning_rate: PositiveFloat = 2e-4
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.03
-    betas: tuple[Fraction, Fraction] = (0.99, 0.999)
-    ema_decay: Fraction = 0.9999
-    further_ema_decays: Annotated[tuple[Fraction, ...], Field(max_length=9)] = ()
+    betas: tuple[UnitInterval, UnitInterval] = (0.99, 0.999)
+    ema_decay: UnitInterval = 0.9999
+    further_ema_decays: Annotated[tuple[UnitInterval, ...], Field(max_length=9)] = ()
     """Of more averages of the weights, which are kept and measured beside that of ema_decay; choose takes the best."""
     flip: bool = True
     loss_weight: Literal["none", "min_snr"] = "none"
@@ -115,11 +124,11 @@ class Train(Descent):
     times: Literal["uniform", "logit_normal"] = "uniform"
     """How the times of the batch are distributed."""
     times_mean: Annotated[float, Field(allow_inf_nan=False)] = 0.0
-    times_std: Rate = 1.0
+    times_std: PositiveFloat = 1.0
     """Of logit_normal: mean and spread of log(t / (1 - t))."""
-    label_dropout: Fraction = 0.0
+    label_dropout: UnitInterval = 0.0
     """Share of the images that train without their label; classifier-free guidance needs some."""
-    subclasses: Positive = 1
+    subclasses: PositiveInt = 1
     """Parts of every class that get labels of their own, by k-means on a classifier's features."""
     augment: str = ""
     """Any of flip, crop, scale and rotate, joined by underscores; the network is told what was done to an image."""
@@ -127,8 +136,8 @@ class Train(Descent):
     """With which each of them acts."""
     start: Start | None = None
     """Weights that the first slice starts from; null: random ones."""
-    log_every: Positive = 50
-    devices: Positive = 1
+    log_every: PositiveInt = 50
+    devices: PositiveInt = 1
     """Processes that share each batch, one a GPU; without GPUs they compute on the CPU."""
     tensorboard: bool = False
     """Also write the curves for TensorBoard, to results/<experiment>/train/tensorboard/."""
@@ -153,31 +162,31 @@ class Train(Descent):
         """Where the start weights lie; None where there are none."""
         return self.start.file(experiment) if self.start is not None else None
 
-    def deciding(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, Any]:
         """The settings that decide what is trained, apart from the start weights, which their checksum stands for.
 
         Switches at their defaults are left out: states from before they were known go on.
         """
         off = {name for name in SWITCHES if getattr(self, name) == type(self).model_fields[name].default}
-        return self.model_dump(exclude={*HOW_TO_TRAIN, *off, "start"})
+        return self.model_dump(exclude={*RUNTIME_KEYS, *off, "start"})
 
     def recipe(self) -> dict[str, Any]:
         """What the training loop is told, but for when to keep weights."""
-        told = {name: value for name, value in self.deciding().items() if name != "subclasses"}
+        told = {name: value for name, value in self.fingerprint().items() if name != "subclasses"}
         return told | {"log_every": self.log_every}
 
 
-class Tune(Descent):
+class Tune(OptimiserSettings):
     """How the chosen weights are tuned to leap from any time to the image, for solver.algorithm: consistency."""
 
-    learning_rate: Rate = 1e-4
+    learning_rate: PositiveFloat = 1e-4
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
-    ema_decay: Fraction = 0.999
-    halvings: Positive = 8
+    betas: tuple[UnitInterval, UnitInterval] = (0.9, 0.99)
+    ema_decay: UnitInterval = 0.999
+    stages: PositiveInt = 8
     """How often the two times of a pair come to lie half as far apart, after equally many iterations each."""
     noise_mean: Annotated[float, Field(allow_inf_nan=False)] = -1.1
-    noise_std: Rate = 2.0
+    noise_std: PositiveFloat = 2.0
     """Of the logarithm of sigma / alpha, from which the times follow."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
     """Float32, for a leap multiplies rounding by sigma / alpha."""

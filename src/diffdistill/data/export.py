@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from diffdistill.data.images import ImageSet
+from diffdistill.data.image_files import ImageSet
 from diffdistill.errors import UserError
 from diffdistill.runtime import files
 

@@ -110,13 +110,13 @@ def k_centre(features: Array, count: int) -> Array:
 
 
 def repaired(
-    labels: Tensor, predicted: Tensor, confidence: Tensor, *, above: float, disagree: str
+    labels: Tensor, predicted: Tensor, confidence: Tensor, *, above: float, label_noise: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Labels (N,), the indices left, and which images are `mistaken`; these are kept, or dropped, or relabelled."""
     wrong = mistaken(labels, predicted, confidence, above)
-    if disagree == "keep":
+    if label_noise == "keep":
         return labels, every(labels), wrong
-    if disagree == "drop":
+    if label_noise == "drop":
         left = (~wrong).nonzero().flatten()
         return labels, left[in_turn(labels[left])], wrong
     labels = torch.where(wrong, predicted, labels)

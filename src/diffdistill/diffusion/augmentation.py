@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from diffdistill.classify import augment as primitives
+from diffdistill.data import augment as primitives
 
 NUMBERS = {"flip": 1, "crop": 2, "scale": 2, "rotate": 1}
 """How many numbers say what each family did."""

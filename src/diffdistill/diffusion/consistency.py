@@ -44,14 +44,14 @@ def pseudo_huber(difference: Tensor) -> Tensor:
     return (squares + c**2).sqrt() - c
 
 
-def tuning(*, iterations: int, halvings: int, noise_mean: float, noise_std: float) -> Objective:
+def tuning(*, iterations: int, stages: int, noise_mean: float, noise_std: float) -> Objective:
     """The objective for `training.train`; the noise is log-normal, cut to LEAST_NOISE .. MOST_NOISE."""
     schedule = VPSchedule()
 
     def losses(
         network: Callable[..., Tensor], x0: Tensor, uniform: Tensor, noise: Tensor, y: Tensor, iteration: int
     ) -> Tensor:
-        halving = iteration * halvings // iterations
+        halving = iteration * stages // iterations
         far = torch.exp(noise_mean + noise_std * torch.special.ndtri(uniform)).clamp(LEAST_NOISE, MOST_NOISE)
         near = nearer(far, halving)
         near = torch.where(near < LEAST_NOISE, 0, near)

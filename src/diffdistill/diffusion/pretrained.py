@@ -17,7 +17,7 @@ from torch import Tensor
 
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import tensor_files
 
 LABEL, POSITION, AUGMENT = "label_emb.weight", "pos_embed", "augment_embed.weight"
 WRAPPERS = ("module.", "_orig_mod.")

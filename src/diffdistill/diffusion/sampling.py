@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.diffusion import solvers, subclasses
 from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.diffusion.weights import Shape
-from diffdistill.runtime import device as devices
+from diffdistill.runtime import devices
 from diffdistill.runtime.compiling import with_fallback
 from diffdistill.runtime.seeds import image_noise
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from diffdistill.errors import UserError
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import tensor_files
 from diffdistill.runtime.seeds import derive_seed
 
 

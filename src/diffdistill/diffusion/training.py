@@ -19,15 +19,15 @@ import torch
 from torch import Tensor, nn
 
 from diffdistill.data.batches import batch_indices
-from diffdistill.data.images import ORIGIN, differing, from_bytes
+from diffdistill.data.image_files import ORIGIN, differing, from_bytes
 from diffdistill.diffusion import augmentation, ema
 from diffdistill.diffusion.loss import logit_normal_times, min_snr_weight, noise_prediction_loss
 from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import tensor_files
 from diffdistill.runtime.compiling import with_fallback
-from diffdistill.runtime.processes import ALONE, Processes
+from diffdistill.runtime.processes import SINGLE, Processes
 from diffdistill.runtime.seeds import derive_seed, generator
 
 HISTORY = ("iteration", "loss", "learning_rate", "ema_decay", "images_per_second")
@@ -85,7 +85,7 @@ def denoising(recipe: Recipe) -> Objective:
 class Execution:
     """How the work of a step is done; none of it decides what is computed, but for rounding."""
 
-    processes: Processes = ALONE
+    processes: Processes = SINGLE
     micro_batch_size: int | None = None
     """At most so many images at once; None: all of the process's."""
     precision: torch.dtype = torch.float32
@@ -211,10 +211,10 @@ class State:
             "exp_avg_sq": second.to(parameter.device),
         }
 
-    def spread(self, processes: Processes) -> None:
+    def broadcast(self, processes: Processes) -> None:
         """Take over the first process's state, but for snapshots and history, which it alone keeps."""
         counters = torch.tensor([self.iteration, self.seconds], dtype=torch.float64)
-        processes.spread([counters])
+        processes.broadcast([counters])
         self.iteration, self.seconds = int(counters[0]), float(counters[1])
         tensors = list(self.network.state_dict().values())
         for average in self.averages.values():
@@ -223,7 +223,7 @@ class State:
             if not self.optimiser.state.get(parameter):
                 self._set_moments(parameter, torch.zeros_like(parameter), torch.zeros_like(parameter))
             tensors += [self.optimiser.state[parameter][moment] for moment in ("exp_avg", "exp_avg_sq")]
-        processes.spread(tensors)
+        processes.broadcast(tensors)
 
 
 class _Gradients:
@@ -249,7 +249,7 @@ class _Gradients:
         """Sum the gradients over all processes; returns their rows. On a GPU the only wait of a step."""
         mine = self._rows[self._processes.rank]
         mine[0], mine[1], mine[2] = loss, torch.linalg.vector_norm(self._flat), signal
-        self._processes.sum(self._all)
+        self._processes.all_reduce(self._all)
         rows: list[list[float]] = self._rows.tolist()
         return rows
 
@@ -360,12 +360,12 @@ def train(
         for average, decay in zip(state.averages.values(), decays, strict=True):
             ema.update(average, network, decay)
         state.iteration, signal = k + 1, int(max(row[2] for row in agreed))
-        if processes.first and state.iteration % recipe.snapshot_every == 0:
+        if processes.is_main and state.iteration % recipe.snapshot_every == 0:
             for ending, average in state.averages.items():
                 copied = {name: value.to("cpu", copy=True) for name, value in average.items()}
                 state.snapshots[f"{state.iteration}{ending}"] = copied
         since_logged = state.iteration % recipe.log_every
-        if processes.first and (since_logged == 0 or state.iteration == recipe.iterations):
+        if processes.is_main and (since_logged == 0 or state.iteration == recipe.iterations):
             now = time.perf_counter()
             speed = (since_logged or recipe.log_every) * recipe.batch_size / (now - measured)
             state.history.append((float(state.iteration), sum(row[0] for row in agreed), rate, decays[0], speed))

@@ -9,7 +9,7 @@ import torch
 
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import tensor_files
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.diffusion.loss import noise_prediction_loss
 from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.metrics.frechet import Array

@@ -77,7 +77,7 @@ def _limits(results: Results, name: str, rows: dict[str, Any]) -> Iterator[tuple
         yield (
             f"Labels: a classifier trained on real images agrees with {agreement:.1%} of the generated labels, "
             f"and with {validation:.1%} of real ones that it has not seen.",
-            "Train longer, or let that classifier mend labels: select.method: classifier, select.disagree: relabel.",
+            "Train longer, or let that classifier mend labels: select.method: classifier, select.label_noise: relabel.",
         )
     if not pd.isna(recall) and recall < LITTLE_RECALL:
         yield (

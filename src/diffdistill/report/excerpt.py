@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from diffdistill.data import images as image_files
-from diffdistill.data.images import ImageSet
+from diffdistill.data import image_files
+from diffdistill.data.image_files import ImageSet
 from diffdistill.errors import UserError
 
 

@@ -8,7 +8,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from diffdistill.data.images import ImageSet
+from diffdistill.data.image_files import ImageSet
 from diffdistill.errors import UserError
 from diffdistill.report import excerpt
 from diffdistill.report.figures import DPI, STYLE

@@ -24,7 +24,7 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 from diffdistill.errors import UserError
-from diffdistill.runtime import device as devices
+from diffdistill.runtime import devices
 
 TIMEOUT = timedelta(hours=1)
 """How long the others wait for one of them, which may be saving to a slow disk; a dead one is noticed at once."""
@@ -43,7 +43,7 @@ class Processes:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
-    def first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that reads states, writes and logs."""
         return self.rank == 0
 
@@ -51,29 +51,29 @@ class Processes:
         """The rows of `total` that this process takes: every row has one process, shares differ by one row at most."""
         return slice(self.rank * total // self.count, (self.rank + 1) * total // self.count)
 
-    def sum(self, tensor: Tensor) -> None:
+    def all_reduce(self, tensor: Tensor) -> None:
         """Replace the tensor by its sum over all processes; the result has the same bits in each of them."""
         if self.count > 1:
             with _all_there():
                 dist.all_reduce(tensor)
 
-    def spread(self, tensors: Iterable[Tensor]) -> None:
+    def broadcast(self, tensors: Iterable[Tensor]) -> None:
         """Replace the tensors by those of the first process."""
         for tensor in tensors if self.count > 1 else ():
             with _all_there():
                 dist.broadcast(tensor, 0)
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Return when all processes have come here."""
-        self.sum(torch.zeros(1))
+        self.all_reduce(torch.zeros(1))
 
-    def on_first(self, work: Callable[[], T]) -> T | None:
+    def run_on_main(self, work: Callable[[], T]) -> T | None:
         """What `work` returns, in the first process, which alone does it; the others wait, and get None.
 
         Raises what it raises, and in the others a UserError that says so.
         """
         result, failure = None, None
-        if self.first:
+        if self.is_main:
             try:
                 result = work()
             except Exception as error:
@@ -82,7 +82,7 @@ class Processes:
             told = [failure and (str(failure) or type(failure).__name__)]
             with _all_there():
                 dist.broadcast_object_list(told, 0, device=torch.device("cpu"))
-            if told[0] and not self.first:
+            if told[0] and not self.is_main:
                 raise UserError(told[0])
         if failure is not None:
             raise failure
@@ -98,11 +98,11 @@ def _all_there() -> Iterator[None]:
         raise UserError(f"another process of this job ended, its own message says why ({reason})") from error
 
 
-ALONE = Processes()
+SINGLE = Processes()
 
 
 @contextmanager
-def joined(wanted: int, setting: str = "train.devices") -> Iterator[Processes]:
+def init(wanted: int, setting: str = "train.devices") -> Iterator[Processes]:
     """The processes of this job, connected; `wanted` is their number by the named setting.
 
     Raises UserError with both numbers if another number was started or granted, before anything else is done.
@@ -133,7 +133,7 @@ def _number(variable: str, alone: int) -> int:
     return int(value)
 
 
-def hush(logger: logging.Logger, argv: Sequence[str]) -> list[str]:
+def silence_workers(logger: logging.Logger, argv: Sequence[str]) -> list[str]:
     """Let the first process log alone; errors also the first of another machine, and unexpected ones every process.
 
     Returns the arguments of this process: those given, without --log in all but the first, which alone writes it.

@@ -5,8 +5,7 @@ from typing import Any
 
 import torch
 
-from diffdistill.runtime import device as devices
-from diffdistill.runtime import files
+from diffdistill.runtime import devices, files
 from diffdistill.runtime.program import Job
 
 

@@ -18,16 +18,13 @@ from torch import Tensor
 
 from diffdistill import config
 from diffdistill.classify.training import Classifier
-from diffdistill.data import images as image_files
-from diffdistill.data import selection
-from diffdistill.data.images import ImageSet
+from diffdistill.data import image_files, selection
+from diffdistill.data.image_files import ImageSet
 from diffdistill.diffusion import weights
 from diffdistill.errors import UserError
 from diffdistill.metrics import memorisation
 from diffdistill.report import figures
-from diffdistill.runtime import device as devices
-from diffdistill.runtime import files, program, provenance
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import devices, files, program, provenance, tensor_files
 
 logger = logging.getLogger("diffdistill")
 

@@ -11,10 +11,8 @@ from collections.abc import Sequence
 
 from diffdistill import config
 from diffdistill.classify import evaluation, training
-from diffdistill.data import images as image_files
-from diffdistill.data import selection
-from diffdistill.runtime import device as devices
-from diffdistill.runtime import files, program, provenance
+from diffdistill.data import image_files, selection
+from diffdistill.runtime import devices, files, program, provenance
 
 logger = logging.getLogger("diffdistill")
 

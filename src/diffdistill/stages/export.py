@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from diffdistill import config
 from diffdistill.classify import training
-from diffdistill.data import export
-from diffdistill.data import images as image_files
+from diffdistill.data import export, image_files
 from diffdistill.runtime import program
 
 logger = logging.getLogger("diffdistill")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.report import results, tables
 from diffdistill.runtime import files, program
 

@@ -17,14 +17,12 @@ from tqdm import tqdm
 
 from diffdistill import config
 from diffdistill.classify.training import Classifier
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.data.raw import Array
 from diffdistill.diffusion import sampling, weights
 from diffdistill.errors import UserError
 from diffdistill.metrics import agreement, features, frechet, manifold
-from diffdistill.runtime import device as devices
-from diffdistill.runtime import files, processes, program
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import devices, files, processes, program, tensor_files
 
 logger = logging.getLogger("diffdistill")
 
@@ -35,10 +33,10 @@ CLASS_MEASURES = ("class_fid", "label_agreement", "label_agreement_validation", 
 def stage(job: program.Job) -> None:
     count = job.config.get("devices", 1)
     block = config.read(config.Measurement, {key: value for key, value in job.config.items() if key != "devices"})
-    with processes.joined(count, "fid.devices") as group:
+    with processes.init(count, "fid.devices") as group:
         devices.set_up(max(1, job.threads // group.local_count))
         _measure(job, block, group)
-        group.wait()  # a process that left now would make torchrun end the first one, which may still be writing
+        group.barrier()  # a process that left now would make torchrun end the first one, which may still be writing
 
 
 def _measure(job: program.Job, block: config.Measurement, group: processes.Processes) -> None:
@@ -51,7 +49,7 @@ def _measure(job: program.Job, block: config.Measurement, group: processes.Proce
         classifier = Classifier.from_file(job.input("classifier")).to(group.device)
         embeddings += [classifier.features] if about["features"] != "classifier" else []
     drawn = _drawn(block, group, network, shape, embeddings)
-    if not group.first:
+    if not group.is_main:
         return
     mean, covariance = frechet.mean_and_covariance(drawn[0])
     if block.images < 2048:
@@ -126,14 +124,14 @@ def _drawn(
     widths = [features.in_batches(embed, blank, 1, device).shape[1] for embed in embeddings]
     found = [torch.zeros(block.images, width) for width in widths]
     starts = range(0, block.images, block.batch_size)
-    own, hidden = starts[group.share(len(starts))], None if group.first else True
+    own, hidden = starts[group.share(len(starts))], None if group.is_main else True
     for first in tqdm(own, desc="fid", unit="batch", disable=hidden):
         count = min(block.batch_size, block.images - first)
         images, _ = sampling.draw(network, shape, solver, seed=block.seed, first=first, count=count, device=device)
         for values, embed in zip(found, embeddings, strict=True):
             values[first : first + count] = torch.from_numpy(features.in_batches(embed, images, 50, device))
     for values in found:
-        group.sum(values)
+        group.all_reduce(values)
     return [values.numpy() for values in found]
 
 
@@ -160,7 +158,7 @@ def _of_classes(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = processes.hush(logger, sys.argv[1:] if argv is None else argv)
+    arguments = processes.silence_workers(logger, sys.argv[1:] if argv is None else argv)
     return program.run(stage, arguments, __doc__, memory_setting="fid.batch_size")
 
 

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 
 from diffdistill import config
 from diffdistill.classify import training
-from diffdistill.data import images as image_files
-from diffdistill.runtime import device as devices
-from diffdistill.runtime import program, provenance
+from diffdistill.data import image_files
+from diffdistill.runtime import devices, program, provenance
 
 
 def stage(job: program.Job) -> None:

@@ -12,15 +12,12 @@ from collections.abc import Sequence
 import torch
 
 from diffdistill.classify.training import Classifier
-from diffdistill.data import images as image_files
-from diffdistill.data import selection
-from diffdistill.data.images import ImageSet
+from diffdistill.data import image_files, selection
+from diffdistill.data.image_files import ImageSet
 from diffdistill.data.raw import Array
 from diffdistill.errors import UserError
 from diffdistill.metrics import agreement, features, frechet
-from diffdistill.runtime import device as devices
-from diffdistill.runtime import files, program, provenance
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import devices, files, program, provenance, tensor_files
 
 logger = logging.getLogger("diffdistill")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.report import excerpt, figures, mosaics, results, tables
 from diffdistill.runtime import program
 

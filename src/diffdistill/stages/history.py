@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from diffdistill.diffusion.training import HISTORY
-from diffdistill.runtime import files, program
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import files, program, tensor_files
 
 
 def stage(job: program.Job) -> None:

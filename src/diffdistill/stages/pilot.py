@@ -16,15 +16,13 @@ from tqdm import tqdm
 
 from diffdistill import config
 from diffdistill.classify import evaluation, training
-from diffdistill.data import images as image_files
-from diffdistill.data import selection
-from diffdistill.data.images import ImageSet
+from diffdistill.data import image_files, selection
+from diffdistill.data.image_files import ImageSet
 from diffdistill.diffusion import sampling, weights
 from diffdistill.diffusion.uvit import UViT
 from diffdistill.errors import UserError
 from diffdistill.metrics import agreement
-from diffdistill.runtime import device as devices
-from diffdistill.runtime import files, program
+from diffdistill.runtime import devices, files, program
 
 logger = logging.getLogger("diffdistill")
 
@@ -121,7 +119,10 @@ def _selected(job: program.Job, select: config.Select, drawn: ImageSet) -> tuple
     path = job.input("classifier")
     classifier = evaluation.judge_of(path, job.input("weights"), drawn, devices.best_device())
     labels, left, _ = selection.repaired(
-        drawn.labels, *agreement.judge(classifier, drawn.images), above=select.confidence, disagree=select.disagree
+        drawn.labels,
+        *agreement.judge(classifier, drawn.images),
+        above=select.confidence,
+        label_noise=select.label_noise,
     )
     return drawn.images[left], labels[left]
 

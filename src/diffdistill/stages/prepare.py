@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from diffdistill import config
-from diffdistill.data import cifar, digits, fetching, folder, idx, splits, tinyimagenet
-from diffdistill.data import images as image_files
+from diffdistill.data import cifar, digits, fetching, folder, idx, image_files, splits, tinyimagenet
 from diffdistill.data.raw import Array, Images, RawData
 from diffdistill.errors import UserError
 from diffdistill.runtime import program

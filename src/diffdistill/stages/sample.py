@@ -25,10 +25,10 @@ def stage(job: program.Job) -> None:
         from torch import Tensor
         from tqdm import tqdm
 
-        from diffdistill.data import images as image_files
+        from diffdistill.data import image_files
         from diffdistill.diffusion import sampling, weights
         from diffdistill.errors import UserError
-        from diffdistill.runtime import device as devices
+        from diffdistill.runtime import devices
 
     devices.set_up(job.threads)
     device, block = devices.best_device(), _as_chosen(job, block)

@@ -16,13 +16,11 @@ from torch import Tensor
 from diffdistill import config
 from diffdistill.classify import evaluation
 from diffdistill.classify.training import Classifier
-from diffdistill.data import images as image_files
-from diffdistill.data import selection
-from diffdistill.data.images import ImageSet
+from diffdistill.data import image_files, selection
+from diffdistill.data.image_files import ImageSet
 from diffdistill.data.raw import Array
 from diffdistill.metrics import agreement, features
-from diffdistill.runtime import device as devices
-from diffdistill.runtime import files, program, provenance
+from diffdistill.runtime import devices, files, program, provenance
 
 logger = logging.getLogger("diffdistill")
 
@@ -73,9 +71,9 @@ def _judged(
     """Labels (N,), the indices left, and what was done: mistakes dropped or relabelled by class, agreement."""
     predicted, confidence = agreement.judge(classifier, samples.images)
     labels, left, wrong = selection.repaired(
-        samples.labels, predicted, confidence, above=block.confidence, disagree=block.disagree
+        samples.labels, predicted, confidence, above=block.confidence, label_noise=block.label_noise
     )
-    done = {"keep": "kept as they are", "drop": "dropped", "relabel": "relabelled"}[block.disagree]
+    done = {"keep": "kept as they are", "drop": "dropped", "relabel": "relabelled"}[block.label_noise]
     by_class = agreement.per_class(wrong, samples.labels, len(samples.classes))
     account: dict[str, Any] = {
         "label_agreement": agreement.label_agreement(predicted, samples.labels),

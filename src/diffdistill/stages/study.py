@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from diffdistill.classify import training
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.errors import UserError
 from diffdistill.report.study import COLUMNS
 from diffdistill.runtime import files, program

@@ -14,12 +14,10 @@ from torch import Tensor
 
 from diffdistill import config
 from diffdistill.classify import evaluation, training
-from diffdistill.data import images as image_files
-from diffdistill.data import selection
-from diffdistill.data.images import ImageSet
+from diffdistill.data import image_files, selection
+from diffdistill.data.image_files import ImageSet
 from diffdistill.errors import UserError
-from diffdistill.runtime import device as devices
-from diffdistill.runtime import files, program
+from diffdistill.runtime import devices, files, program
 
 logger = logging.getLogger("diffdistill")
 

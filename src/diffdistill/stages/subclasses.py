@@ -6,12 +6,10 @@ from collections.abc import Sequence
 
 import torch
 
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.diffusion import subclasses
 from diffdistill.metrics import features
-from diffdistill.runtime import device as devices
-from diffdistill.runtime import program
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import devices, program, tensor_files
 
 logger = logging.getLogger("diffdistill")
 

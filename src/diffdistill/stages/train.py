@@ -18,14 +18,11 @@ from typing import Any
 from tqdm import tqdm
 
 from diffdistill import config
-from diffdistill.data import fetching
-from diffdistill.data import images as image_files
+from diffdistill.data import fetching, image_files
 from diffdistill.diffusion import augmentation, pretrained, subclasses, training
 from diffdistill.diffusion.weights import Shape
 from diffdistill.errors import UserError
-from diffdistill.runtime import device as devices
-from diffdistill.runtime import files, processes, program
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import devices, files, processes, program, tensor_files
 
 logger = logging.getLogger("diffdistill")
 
@@ -35,7 +32,7 @@ MEASURED = range(10, 100)
 
 def stage(job: program.Job) -> None:
     block = config.read(config.Train, job.config["train"])
-    with processes.joined(block.devices) as group:
+    with processes.init(block.devices) as group:
         devices.set_up(max(1, job.threads // group.local_count))
         signal = _train_slice(job, block, group)
     if signal:
@@ -76,8 +73,8 @@ def _train_slice(job: program.Job, block: config.Train, group: processes.Process
             state = _take_up(fresh, job.inputs, output, metadata)
             return state, _Progress(stack, output, metadata, block, state.iteration, until)
 
-        state, progress = group.on_first(prepare) or (fresh(), None)
-        state.spread(group)
+        state, progress = group.run_on_main(prepare) or (fresh(), None)
+        state.broadcast(group)
         logger.info(
             "U-ViT with %.2f M parameters, %d images of %s, iterations %d to %d, %s, seed %d",
             sum(parameter.numel() for parameter in state.network.parameters()) / 1e6, len(data.images),
@@ -90,13 +87,13 @@ def _train_slice(job: program.Job, block: config.Train, group: processes.Process
         )  # fmt: skip
         if progress is not None:
             progress.finish(state, signal)
-        group.wait()  # a process that left now would make torchrun end the first one, which may still be writing
+        group.barrier()  # a process that left now would make torchrun end the first one, which may still be writing
     return signal
 
 
 def _origin(job: program.Job, block: config.Train) -> str:
     """What makes two slices one run, as JSON: neither the length of a slice nor the machine is part of it."""
-    origin = {"model": job.config["model"], "every": job.config["every"], "train": block.deciding()}
+    origin = {"model": job.config["model"], "every": job.config["every"], "train": block.fingerprint()}
     origin |= {name: files.sha256(path) for name, (path,) in job.inputs.items() if name == "subclasses"}
     return json.dumps(origin | {"start": _start(job, block)}, sort_keys=True)
 
@@ -244,7 +241,7 @@ def _curves(folder: Path, iteration: int) -> Any:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = processes.hush(logger, sys.argv[1:] if argv is None else argv)
+    arguments = processes.silence_workers(logger, sys.argv[1:] if argv is None else argv)
     return program.run(stage, arguments, __doc__, memory_setting="train.micro_batch_size")
 
 

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from diffdistill import config
-from diffdistill.data import images as image_files
+from diffdistill.data import image_files
 from diffdistill.diffusion import consistency, subclasses, training, weights
 from diffdistill.errors import UserError
-from diffdistill.runtime import device as devices
-from diffdistill.runtime import files, processes, program
+from diffdistill.runtime import devices, files, processes, program
 
 logger = logging.getLogger("diffdistill")
 
@@ -35,7 +34,7 @@ def stage(job: program.Job) -> None:
         flip=job.config["flip"], log_every=1, snapshot_every=block.iterations,
     )  # fmt: skip
     objective = consistency.tuning(
-        iterations=block.iterations, halvings=block.halvings, noise_mean=block.noise_mean, noise_std=block.noise_std
+        iterations=block.iterations, stages=block.stages, noise_mean=block.noise_mean, noise_std=block.noise_std
     )
     execution = training.Execution(
         micro_batch_size=block.micro_batch_size,

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from diffdistill.diffusion import weights
 from diffdistill.errors import UserError
-from diffdistill.runtime import program
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import program, tensor_files
 
 
 def stage(job: program.Job) -> None:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from diffdistill.classify import augment
 from diffdistill.classify.convnet import ConvNet
+from diffdistill.data import augment
 from diffdistill.runtime.seeds import generator
 
 X = torch.rand(3, 3, 4, 4, generator=generator("test augment"))

@@ -9,8 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from diffdistill.data import digits as digits_reader
-from diffdistill.data import images as image_files
-from diffdistill.data import selection, splits
+from diffdistill.data import image_files, selection, splits
 from diffdistill.errors import UserError
 
 METADATA = {"classes": json.dumps(["a", "b", "c"]), "source_checksum": "x"}

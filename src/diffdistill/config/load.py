@@ -8,8 +8,8 @@ from typing import Annotated, Any, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 
 from diffdistill.config.experiment import Experiment
+from diffdistill.config.fields import Block, Name, short
 from diffdistill.config.source import Source
-from diffdistill.config.values import Block, Name, short
 from diffdistill.errors import UserError
 
 FOLDERS = {"tables", "figures", "raw", "inception", "weights"}

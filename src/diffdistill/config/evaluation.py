@@ -5,8 +5,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from diffdistill.config.drawing import Draw, Solver
-from diffdistill.config.values import Block, FilePath, Fraction, NotNegative, Positive, Rate, file_name
+from diffdistill.config.fields import (
+    Block,
+    FilePath,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    UnitInterval,
+    file_name,
+)
+from diffdistill.config.sampling import Draw, Solver
 
 INCEPTION_URL = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
@@ -17,17 +25,17 @@ INCEPTION_CHECKSUM = "sha256:6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1b
 class Protocol(Block):
     """How a ConvNet is trained; the same for generated and real images."""
 
-    epochs: Positive | None = None
-    steps: Positive | None = None
-    batch_size: Positive = 256
-    learning_rate: Rate = 0.01
-    momentum: Fraction = 0.9
+    epochs: PositiveInt | None = None
+    steps: PositiveInt | None = None
+    batch_size: PositiveInt = 256
+    learning_rate: PositiveFloat = 0.01
+    momentum: UnitInterval = 0.9
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
     schedule: Literal["step", "onecycle"] = "step"
     augment: str = "color_crop_cutout_flip_scale_rotate"
     augment_mode: Literal["one", "each"] = "one"
-    width: Positive = 128
-    depth: Positive = 3
+    width: PositiveInt = 128
+    depth: PositiveInt = 3
     mean: tuple[float, ...] | None = None
     """Per channel, of images in 0..1; null: that of the images trained on."""
     std: tuple[float, ...] | None = None
@@ -53,14 +61,14 @@ class Protocol(Block):
 class Measurement(Block):
     """How the images are drawn that are measured."""
 
-    images: Positive
+    images: PositiveInt
     solver: Solver = Solver()
-    batch_size: Positive = 250
-    seed: NotNegative = 1000
+    batch_size: PositiveInt = 250
+    seed: NonNegativeInt = 1000
 
 
 class Fid(Measurement):
-    every: Positive
+    every: PositiveInt
     """Iterations between two measurements; also how often train keeps the averaged weights."""
     features: Literal["inception", "classifier"] = "inception"
     inception_weights: FilePath = f"data/raw/inception/{file_name(INCEPTION_URL)}"
@@ -69,7 +77,7 @@ class Fid(Measurement):
     """How the classifier behind `features: classifier` is trained on the real train split; null: as evaluate says."""
     class_measures: bool | None = None
     """Also measure labels and classes, by that classifier; null: where `features: classifier` trains it anyway."""
-    devices: Positive | None = None
+    devices: PositiveInt | None = None
     """Processes that share the images, one a GPU; null: as many as train.devices."""
 
     @property
@@ -87,18 +95,18 @@ class Choose(Block):
 
     by: Literal["fid", "pilot"] = "fid"
     """fid: the lowest; pilot: the best accuracy on validation of ConvNets trained on a few images of each candidate."""
-    candidates: Annotated[tuple[Positive, ...], Field(min_length=1)] | None = None
+    candidates: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | None = None
     """Iterations that the pilot tries; null: all that are measured."""
     draws: Annotated[tuple[Draw, ...], Field(min_length=1)] | None = None
     """Ways to a set that the pilot tries with each of them, and the best of which then makes it, whatever sample and
     select say; null: these alone."""
-    images: Positive = 2000
+    images: PositiveInt = 2000
     """Drawn of each candidate by sample.solver; others draw as many more or fewer: all take equal evaluations."""
-    seeds: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (0, 1, 2)
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0, 1, 2)
     protocol: Protocol | None = None
     """How a candidate's ConvNets are trained; null: as evaluate says, in half the steps or epochs."""
-    batch_size: Positive = 250
-    seed: NotNegative = 2000
+    batch_size: PositiveInt = 250
+    seed: NonNegativeInt = 2000
     """Of the images: others than those measured or distilled."""
 
     @model_validator(mode="after")
@@ -115,7 +123,7 @@ class Choose(Block):
 
 
 class Evaluate(Block):
-    seeds: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (0, 1, 2)
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0, 1, 2)
     protocol: Protocol
 
     @model_validator(mode="after")
@@ -128,13 +136,13 @@ class Evaluate(Block):
 class Audit(Block):
     """How the distilled set and the weights are searched for copies of training images."""
 
-    images: Positive = 10_000
+    images: PositiveInt = 10_000
     """At most so many generated images are compared with the real ones: the first."""
-    members: Positive = 2_000
+    members: PositiveInt = 2_000
     """At most so many train and as many validation images have their denoising loss compared."""
     times: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (0.02, 0.05, 0.1, 0.2)
     """Of the diffusion, at which the loss is taken."""
-    noises: Positive = 4
+    noises: PositiveInt = 4
     """Draws of noise an image and time."""
-    batch_size: Positive = 250
-    seed: NotNegative = 0
+    batch_size: PositiveInt = 250
+    seed: NonNegativeInt = 0

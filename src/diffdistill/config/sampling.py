@@ -4,16 +4,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from diffdistill.config.values import Block, Fraction, NotNegative, Positive, Rate, Whole
+from diffdistill.config.fields import Block, Integer, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval
 
 
 class Solver(Block):
     algorithm: Literal["dpmsolver++", "dpmsolver", "unipc", "ipndm", "ancestral", "consistency"] = "dpmsolver++"
     """consistency: by weights tuned to few evaluations, as `tune` says; it knows steps alone."""
     method: Literal["multistep", "singlestep"] = "multistep"
-    order: Annotated[Whole, Field(ge=1, le=4)] = 2
+    order: Annotated[Integer, Field(ge=1, le=4)] = 2
     """Up to 3; ipndm up to 4."""
-    steps: Positive = 10
+    steps: PositiveInt = 10
     """Network evaluations an image, exactly."""
     spacing: Literal["logsnr", "time", "rho"] = "logsnr"
     """What the times are even in: half-logSNR, time, or the seventh root of sigma / alpha, which suits ipndm."""
@@ -35,7 +35,7 @@ class Guidance(Block):
     """weaker + weight (own - weaker): 1 is no guidance."""
     interval: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (0.0, 1.0)
     """The times that are guided; others take one evaluation."""
-    from_step: Positive | None = None
+    from_step: PositiveInt | None = None
     """The weaker network: this run's at an earlier measured iteration; null: the same one without the label."""
 
     @model_validator(mode="after")
@@ -46,18 +46,18 @@ class Guidance(Block):
 
 
 class Sample(Block):
-    budget_seconds: Rate | None = None
-    images: Positive | None = None
+    budget_seconds: PositiveFloat | None = None
+    images: PositiveInt | None = None
     """A fixed number instead of a budget: repeats a budgeted set, to the precision that its account names."""
     solver: Solver = Solver()
-    batch_size: Positive = 250
+    batch_size: PositiveInt = 250
     """The upper limit; the one that takes least time an image is found while drawing."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: float32, or what a probe finds faster where the budget is two minutes at least."""
     compile: Literal["auto"] | bool = "auto"
     """torch.compile; auto: where a probe on a GPU finds it faster and the budget is ten minutes at least."""
     guidance: Guidance | None = None
-    seed: NotNegative = 0
+    seed: NonNegativeInt = 0
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:
@@ -68,15 +68,15 @@ class Sample(Block):
 
 class Select(Block):
     method: Literal["all", "random", "classifier", "herding", "k_centre"] = "all"
-    images: Positive | None = None
+    images: PositiveInt | None = None
     """How many to keep in all, as equal per class as they divide; null: as many as the method wants."""
-    per_class: Positive | None = None
+    per_class: PositiveInt | None = None
     """How many to keep of each class, instead of images."""
-    disagree: Literal["keep", "drop", "relabel"] = "keep"
+    label_noise: Literal["keep", "drop", "relabel"] = "keep"
     """What becomes of an image that a classifier trained on the real train split gives another label than its own."""
-    confidence: Fraction = 0.5
+    confidence: UnitInterval = 0.5
     """Only where the classifier gives its own label more probability than this."""
-    seed: NotNegative = 0
+    seed: NonNegativeInt = 0
 
     @property
     def needs_classifier(self) -> bool:
@@ -96,8 +96,10 @@ class Select(Block):
             raise ValueError(f"method 'all' takes no {count}; 'random' does")
         if self.method in ("random", "herding", "k_centre") and not count:
             raise ValueError(f"method '{self.method}' needs images or per_class")
-        if self.disagree != "keep" and not self.needs_classifier:
-            raise ValueError(f"method '{self.method}' asks no classifier; disagree: {self.disagree} needs 'classifier'")
+        if self.label_noise != "keep" and not self.needs_classifier:
+            raise ValueError(
+                f"method '{self.method}' asks no classifier; label_noise: {self.label_noise} needs 'classifier'"
+            )
         return self
 
 
@@ -128,7 +130,7 @@ class Export(Block):
 
     formats: tuple[Literal["images", "parquet", "challenge"], ...] = ("images", "challenge")
     """images: a zip of PNGs by class; parquet: for Hugging Face, needs pyarrow; challenge: the contest's tensor."""
-    challenge_per_class: Positive | None = None
+    challenge_per_class: PositiveInt | None = None
     """Images a class in the contest's tensor (its first track demands 10); null: as many as the smallest class has."""
     licence: str | None = None
     """Of the source's images, as the card says it; null: what is known of the kind of source."""

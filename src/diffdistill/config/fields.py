@@ -44,11 +44,11 @@ def _plain_path(path: str) -> str:
     return path
 
 
-Whole = Annotated[int, BeforeValidator(_whole_number)]
-Positive = Annotated[Whole, Field(ge=1)]
-NotNegative = Annotated[Whole, Field(ge=0)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+Integer = Annotated[int, BeforeValidator(_whole_number)]
+PositiveInt = Annotated[Integer, Field(ge=1)]
+NonNegativeInt = Annotated[Integer, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+UnitInterval = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 FilePath = Annotated[str, AfterValidator(_plain_path)]
 """Braces would be wildcards to Snakemake."""
 Checksum = Annotated[str, Field(pattern=r"^(md5:[0-9A-Fa-f]{32}|sha256:[0-9A-Fa-f]{64})$")]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from diffdistill.classify import students, training
+from diffdistill.classify import architectures, training
 from tests.classify.test_training import IMAGES, SHORT, TARGETS
 
 STUDENTS = ("resnet18", "vit_tiny", "mobilenet")
@@ -22,19 +22,19 @@ def fit(protocol: training.Protocol, labels: torch.Tensor, student: str = "convn
 @pytest.mark.parametrize("student", STUDENTS)
 @pytest.mark.parametrize("size", [8, 28])
 def test_small_images_of_any_size_fit(student: str, size: int) -> None:
-    network = students.build(student, 7, size).eval()
+    network = architectures.build(student, 7, size).eval()
     with torch.inference_mode():
         assert network(torch.zeros(2, 3, size, size)).shape == (2, 7)
 
 
 def test_the_sizes_are_the_published_ones() -> None:
     millions = [
-        sum(parameter.numel() for parameter in students.build(student, 10, 32).parameters()) / 1e6
+        sum(parameter.numel() for parameter in architectures.build(student, 10, 32).parameters()) / 1e6
         for student in STUDENTS
     ]
     assert millions == pytest.approx([11.17, 5.36, 2.24], abs=0.01)
     with pytest.raises(ValueError, match="unknown student 'vgg'"):
-        students.build("vgg", 10, 32)
+        architectures.build("vgg", 10, 32)
 
 
 @pytest.mark.parametrize("student", STUDENTS)

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from diffdistill.errors import UserError
-from diffdistill.runtime import files
-from diffdistill.runtime import tensors as tensor_files
+from diffdistill.runtime import files, tensor_files
 
 HEADER_ROOM = 65536
 """Bytes that a streamed file keeps for its header beyond the metadata known at the start."""
