@@ -16,10 +16,11 @@ from diffdistill.config.evaluation import (
 from diffdistill.config.experiment import MOST_MEASUREMENTS, Experiment
 from diffdistill.config.fields import Block
 from diffdistill.config.load import Config, as_json, parse, read, summary
-from diffdistill.config.sampling import Draw, Export, Guidance, Sample, Select, Solver
+from diffdistill.config.model import Model, Prediction, UNetModel, UViTModel, parse_model
+from diffdistill.config.sampling import Export, Guidance, Sample, SamplingSetup, Select, Solver
 from diffdistill.config.source import Source
 from diffdistill.config.study import TRAIN_SETS, Run, Study
-from diffdistill.config.training import Model, Start, Train, Tune
+from diffdistill.config.training import Recipe, Start, Train, Tune, checkpoint_name, ema_suffix, split_checkpoint_name
 
 __all__ = [
     "INCEPTION_CHECKSUM",
@@ -30,7 +31,6 @@ __all__ = [
     "Block",
     "Choose",
     "Config",
-    "Draw",
     "Evaluate",
     "Experiment",
     "Export",
@@ -38,9 +38,12 @@ __all__ = [
     "Guidance",
     "Measurement",
     "Model",
+    "Prediction",
     "Protocol",
+    "Recipe",
     "Run",
     "Sample",
+    "SamplingSetup",
     "Select",
     "Solver",
     "Source",
@@ -48,8 +51,14 @@ __all__ = [
     "Study",
     "Train",
     "Tune",
+    "UNetModel",
+    "UViTModel",
     "as_json",
+    "checkpoint_name",
+    "ema_suffix",
     "parse",
+    "parse_model",
     "read",
+    "split_checkpoint_name",
     "summary",
 ]

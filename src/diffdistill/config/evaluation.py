@@ -14,7 +14,7 @@ from diffdistill.config.fields import (
     UnitInterval,
     file_name,
 )
-from diffdistill.config.sampling import Draw, Solver
+from diffdistill.config.sampling import SamplingSetup, Solver
 
 INCEPTION_URL = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
@@ -97,7 +97,7 @@ class Choose(Block):
     """fid: the lowest; pilot: the best accuracy on validation of ConvNets trained on a few images of each candidate."""
     candidates: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] | None = None
     """Iterations that the pilot tries; null: all that are measured."""
-    draws: Annotated[tuple[Draw, ...], Field(min_length=1)] | None = None
+    draws: Annotated[tuple[SamplingSetup, ...], Field(min_length=1)] | None = None
     """Ways to a set that the pilot tries with each of them, and the best of which then makes it, whatever sample and
     select say; null: these alone."""
     images: PositiveInt = 2000

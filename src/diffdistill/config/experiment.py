@@ -7,10 +7,11 @@ from pydantic import model_validator
 
 from diffdistill.config.evaluation import Audit, Choose, Evaluate, Fid, Protocol
 from diffdistill.config.fields import Block, Name, PositiveInt
-from diffdistill.config.sampling import Draw, Export, Guidance, Sample, Select
+from diffdistill.config.model import Model
+from diffdistill.config.sampling import Export, Guidance, Sample, SamplingSetup, Select
 from diffdistill.config.source import Source
 from diffdistill.config.study import DRAWN_SETS, Run, Study
-from diffdistill.config.training import Model, Train, Tune
+from diffdistill.config.training import Train, Tune, checkpoint_name, split_checkpoint_name
 from diffdistill.errors import UserError
 
 MOST_MEASUREMENTS = 10_000
@@ -172,16 +173,15 @@ class Experiment(Block):
 
         Of iteration 100 they are 100, and 100-ema1 by the first further length.
         """
-        endings = ["", *(f"-ema{number}" for number in range(1, 1 + len(self.train.further_ema_decays)))]
-        return [f"{step}{ending}" for step in (self.fid_steps() if steps is None else steps) for ending in endings]
+        emas = range(len(self.train.ema_decays))
+        return [checkpoint_name(step, ema) for step in (self.fid_steps() if steps is None else steps) for ema in emas]
 
     def average(self, name: str) -> dict[str, Any]:
         """One of these by name: its iteration and the decay of its average. Raises UserError with the known names."""
-        step, _, ending = name.partition("-ema")
         if name not in self.averages():
             raise UserError(f"no weights '{name}' are kept; kept: {', '.join(self.averages())}")
-        decays = (self.train.ema_decay, *self.train.further_ema_decays)
-        return {"name": name, "step": int(step), "ema_decay": decays[int(ending or 0)]}
+        step, ema = split_checkpoint_name(name)
+        return {"name": name, "step": step, "ema_decay": self.train.ema_decays[ema]}
 
     def pilots(self) -> list[tuple[str, int]]:
         """What a pilot tries, names of averages and numbers of draws; nothing where it does not choose."""
@@ -195,11 +195,11 @@ class Experiment(Block):
         ]
 
     @property
-    def pilot_draws(self) -> tuple[Draw, ...]:
+    def pilot_draws(self) -> tuple[SamplingSetup, ...]:
         """How the pilot makes sets, complete."""
         if self.choose.draws is None:
             select = None if self.select.counts else self.select
-            return (Draw(solver=self.sample.solver, guidance=self.sample.guidance, select=select),)
+            return (SamplingSetup(solver=self.sample.solver, guidance=self.sample.guidance, select=select),)
         return tuple(
             draw.model_copy(update={"solver": draw.solver or self.sample.solver}) for draw in self.choose.draws
         )
