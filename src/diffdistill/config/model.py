@@ -61,8 +61,10 @@ KINDS: dict[str, type[Block]] = {"uvit": UViTModel, "unet": UNetModel}
 
 def _of_kind(values: Any) -> Any:
     """Validate as the block of its kind, so that errors name plain keys such as model.depth."""
-    if not isinstance(values, Mapping):
+    if isinstance(values, Block):
         return values
+    if not isinstance(values, Mapping):
+        raise ValueError(f"expected a block such as {{kind: unet}}, found {short(values)}")
     kind = values.get("kind", "uvit")
     if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"unknown kind {short(kind)}; known: {', '.join(KINDS)}")

@@ -1,10 +1,22 @@
 """How images are sampled, which of them make the set, and in which forms it leaves."""
 
-from typing import Annotated, Literal, NamedTuple, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from diffdistill.config.fields import Block, Integer, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval, short
+from diffdistill.config.fields import (
+    Block,
+    Float,
+    Integer,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    UnitInterval,
+    read,
+    short,
+)
 
 
 class Abilities(NamedTuple):
@@ -33,6 +45,8 @@ def _known(algorithm: str) -> str:
 
 
 class Solver(Block):
+    renamed: ClassVar = {"steps": "nfe"}
+
     algorithm: Annotated[str, AfterValidator(_known)] = "dpmsolver++"
     """One of SOLVERS. consistency: few evaluations by weights tuned as `tune` says; of the settings it reads nfe."""
     method: Literal["multistep", "singlestep"] = "multistep"
@@ -42,7 +56,7 @@ class Solver(Block):
     """Network function evaluations per image, exactly."""
     spacing: Literal["logsnr", "time", "rho"] = "logsnr"
     """What the times are even in: half-logSNR, time, or the seventh root of sigma / alpha, which suits ipndm."""
-    t_end: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    t_end: Annotated[Float, Field(gt=0, lt=1)] = 1e-3
 
     @model_validator(mode="after")
     def _algorithm_has_it(self) -> Self:
@@ -58,9 +72,9 @@ class Solver(Block):
 class Guidance(Block):
     """Extrapolates from the prediction of a weaker denoiser, which takes a second evaluation."""
 
-    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    weight: NonNegativeFloat
     """weaker + weight (own - weaker); 1 is no guidance."""
-    interval: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (0.0, 1.0)
+    interval: tuple[Annotated[Float, Field(ge=0, le=1)], Annotated[Float, Field(ge=0, le=1)]] = (0.0, 1.0)
     """The times that are guided; others take one evaluation."""
     from_step: PositiveInt | None = None
     """The weaker denoiser: this run's at an earlier measured iteration; null: the same one without the label."""
@@ -152,12 +166,6 @@ class SamplingSetup(Block):
         return self
 
 
-class Export(Block):
-    """The forms in which the distilled set leaves the workflow."""
-
-    formats: tuple[Literal["images", "parquet", "challenge"], ...] = ("images", "challenge")
-    """images: a zip of PNGs by class; parquet: for Hugging Face, needs pyarrow; challenge: the contest's tensor."""
-    challenge_per_class: PositiveInt | None = None
-    """Images a class in the contest's tensor (its first track demands 10); null: as many as the smallest class has."""
-    licence: str | None = None
-    """Of the source's images, as the card says it; null: what is known of the kind of source."""
+def picked_setup(record: Mapping[str, Any], where: str) -> SamplingSetup:
+    """The sampling setup that a pilot picked. Raises UserError naming `where` if the record holds something else."""
+    return read(SamplingSetup, record["setup"], where)

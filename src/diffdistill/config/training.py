@@ -1,6 +1,6 @@
 """How the denoiser is trained, and how it is tuned."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -8,6 +8,8 @@ from diffdistill.config.fields import (
     Block,
     Checksum,
     FilePath,
+    Float,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -119,7 +121,7 @@ class Recipe(OptimiserSettings):
     """All that the training loop reads."""
 
     learning_rate: PositiveFloat = 2e-4
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.03
+    weight_decay: NonNegativeFloat = 0.03
     betas: tuple[UnitInterval, UnitInterval] = (0.99, 0.999)
     ema_decays: EmaDecays = (0.9999,)
     """Decays of the EMA weights; the first is the primary one. All are kept and measured."""
@@ -129,14 +131,14 @@ class Recipe(OptimiserSettings):
     """Weight of an image in the loss; min_snr caps the signal-to-noise ratio at 5."""
     times: Literal["uniform", "logit_normal"] = "uniform"
     """Distribution of the times of a batch."""
-    times_mean: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    times_mean: Float = 0.0
     times_std: PositiveFloat = 1.0
     """Of logit_normal: mean and standard deviation of log(t / (1 - t))."""
     label_dropout: UnitInterval = 0.0
     """Probability of dropping the label, which adds a null label; classifier-free guidance needs some."""
     augment: str = ""
     """Any of flip, crop, scale and rotate, joined by underscores; the network is conditioned on them."""
-    augment_probability: Annotated[float, Field(ge=0, le=1)] = 0.15
+    augment_probability: Annotated[Float, Field(ge=0, le=1)] = 0.15
     """Probability that each of them acts on an image."""
     log_every: PositiveInt = 50
     """Iterations between two rows of the history."""
@@ -158,6 +160,8 @@ class Recipe(OptimiserSettings):
 
 
 class Train(Recipe):
+    renamed: ClassVar = {"ema_decay": "ema_decays", "further_ema_decays": "ema_decays"}
+
     slice_iterations: PositiveInt
     subclasses: PositiveInt = 1
     """Sub-classes per class, by k-means on the classifier's features."""
@@ -193,12 +197,12 @@ class Tune(OptimiserSettings):
     """Consistency tuning of the picked checkpoint, for solver.algorithm: consistency."""
 
     learning_rate: PositiveFloat = 1e-4
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    weight_decay: NonNegativeFloat = 0.0
     betas: tuple[UnitInterval, UnitInterval] = (0.9, 0.99)
     ema_decay: UnitInterval = 0.999
     stages: PositiveInt = 8
     """Stages of equally many iterations; in each the two times of a pair lie half as far apart as before."""
-    noise_mean: Annotated[float, Field(allow_inf_nan=False)] = -1.1
+    noise_mean: Float = -1.1
     noise_std: PositiveFloat = 2.0
     """Mean and standard deviation of log(sigma / alpha), from which the times follow."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
