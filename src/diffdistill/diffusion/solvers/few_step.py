@@ -1,4 +1,4 @@
-"""Drawing with a network that was tuned to leap to the image from any time: `diffdistill.diffusion.consistency`."""
+"""Few-step sampling with a tuned denoiser: see `diffdistill.diffusion.consistency`."""
 
 from collections.abc import Callable
 
@@ -9,24 +9,27 @@ from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.diffusion.solvers.prediction import NoiseFn, Space
 
 MOST_NOISE = 12.0
-"""sigma / alpha of the first leap. An error of the predicted noise grows as much, so it cannot be that of time 1, 152;
-here noise alone stands for a noised image, whose pixels differ by 1/12 of the image."""
+"""sigma / alpha of the first evaluation.
+
+The consistency function multiplies an error of the predicted noise by it, so it cannot be that of time 1, which is 152.
+Noise alone stands for a noised image here: their pixels differ by 1/12 of the image.
+"""
 
 
-def consistency(
-    noise_fn: NoiseFn, x_T: Tensor, schedule: VPSchedule, *, steps: int, fresh: Callable[[int], Tensor]
+def few_step(
+    noise_fn: NoiseFn, x_T: Tensor, schedule: VPSchedule, *, nfe: int, fresh: Callable[[int], Tensor]
 ) -> Tensor:
-    """Leap to the image, noise it less than before, leap again: Song et al. 2023 (arXiv 2303.01469), algorithm 1.
+    """Map to the image, add less noise than before, map again: Song et al. 2023 (arXiv 2303.01469), algorithm 1.
 
-    The times fall evenly, from that of MOST_NOISE towards 0; every image is cut to [-1, 1]. fresh(i) gives the noise
-    before leap i = 1, 2, …, like x_T. Calls: `steps`. Raises ValueError for steps < 1.
+    The times fall evenly from that of MOST_NOISE towards 0; every image is clamped to [-1, 1]. fresh(i) gives the noise
+    before evaluation i = 1, 2, …, like x_T. Calls: `nfe`. Raises ValueError for nfe < 1.
     """
-    if steps < 1:
-        raise ValueError(f"need steps >= 1, found {steps}")
+    if nfe < 1:
+        raise ValueError(f"need nfe >= 1, found {nfe}")
     space, start = Space(noise_fn, schedule, data=True), schedule.time_of(-torch.tensor(MOST_NOISE).double().log())
     x = x_T
-    for i in range(steps):
-        t = start * (1 - i / steps)
+    for i in range(nfe):
+        t = start * (1 - i / nfe)
         if i:
             x = float(schedule.alpha(t)) * x + float(schedule.sigma(t)) * fresh(i)
         x = space.predict(x, t).clamp(-1, 1)
