@@ -1,11 +1,7 @@
 """How images are sampled, which of them make the set, and in which forms it leaves."""
 
 from collections.abc import Mapping
-<<<<<<< HEAD
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
-=======
-from typing import Annotated, Any, ClassVar, Literal, Self
->>>>>>> main
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -51,13 +47,8 @@ def _known(algorithm: str) -> str:
 class Solver(Block):
     renamed: ClassVar = {"steps": "nfe"}
 
-<<<<<<< HEAD
     algorithm: Annotated[str, AfterValidator(_known)] = "dpmsolver++"
     """One of SOLVERS. consistency: few evaluations by weights tuned as `tune` says; of the settings it reads nfe."""
-=======
-    algorithm: Literal["dpmsolver++", "dpmsolver", "unipc", "ipndm", "ancestral", "consistency"] = "dpmsolver++"
-    """consistency: by weights tuned to few evaluations, as `tune` says; it knows steps alone."""
->>>>>>> main
     method: Literal["multistep", "singlestep"] = "multistep"
     order: Annotated[Integer, Field(ge=1)] = 2
     """Up to 3; ipndm up to 4."""

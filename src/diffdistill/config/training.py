@@ -120,6 +120,8 @@ class OptimiserSettings(Block):
 class Recipe(OptimiserSettings):
     """All that the training loop reads."""
 
+    renamed: ClassVar = {"ema_decay": "ema_decays", "further_ema_decays": "ema_decays"}
+
     learning_rate: PositiveFloat = 2e-4
     weight_decay: NonNegativeFloat = 0.03
     betas: tuple[UnitInterval, UnitInterval] = (0.99, 0.999)
@@ -160,8 +162,6 @@ class Recipe(OptimiserSettings):
 
 
 class Train(Recipe):
-    renamed: ClassVar = {"ema_decay": "ema_decays", "further_ema_decays": "ema_decays"}
-
     slice_iterations: PositiveInt
     subclasses: PositiveInt = 1
     """Sub-classes per class, by k-means on the classifier's features."""
@@ -195,6 +195,8 @@ class Train(Recipe):
 
 class Tune(OptimiserSettings):
     """Consistency tuning of the picked checkpoint, for solver.algorithm: consistency."""
+
+    renamed: ClassVar = {"halvings": "stages"}
 
     learning_rate: PositiveFloat = 1e-4
     weight_decay: NonNegativeFloat = 0.0

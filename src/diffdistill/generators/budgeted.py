@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -162,9 +161,3 @@ class _Run:
         if not self._limited:
             return count
         return self._budget.fitting(count, self._seconds_per_image, self._least_seconds, self._reserve)
-
-
-def remove_samples(path: Path | str) -> None:
-    """Remove a set whose account could not be written."""
-    with suppress(OSError):
-        Path(path).unlink()

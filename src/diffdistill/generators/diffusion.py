@@ -62,9 +62,9 @@ class DiffusionGenerator:
         size, before = self.fixed_batch_size or 0, self._calls
         padding = max(0, size - len(labels))
         padded = torch.cat([labels, labels.new_zeros(padding)])
-        images = sampling.sample(
-            self._denoiser, self.solver, padded, seed=self.seed, first=first, device=self._device
-        )[: len(labels)]
+        images = sampling.sample(self._denoiser, self.solver, padded, seed=self.seed, first=first, device=self._device)[
+            : len(labels)
+        ]
         self.nfe = self._calls - before
         return images
 

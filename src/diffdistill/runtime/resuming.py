@@ -152,10 +152,8 @@ def _holder(path: Path) -> str | None:
     except ValueError:
         age, holder = time.time() - path.stat().st_mtime, {}
     host, pid = holder.get("host"), holder.get("pid")
-    if host == socket.gethostname() and isinstance(pid, int):
-        stale = not _runs(pid)
-    else:
-        stale = age > STALE_SECONDS
+    here = host == socket.gethostname() and isinstance(pid, int)
+    stale = not _runs(pid) if here else age > STALE_SECONDS
     if not stale:
         return f"process {pid} on {host}"
     logger.warning("%s: left by process %s on %s, which no longer runs; removing it", path, pid, host)

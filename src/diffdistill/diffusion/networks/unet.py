@@ -29,26 +29,6 @@ def zero(module: nn.Conv2d) -> nn.Conv2d:
     return module
 
 
-class ResidualBlock(nn.Module):
-    """Two convolutions beside a shortcut; the condition scales and shifts between them."""
-
-    def __init__(self, in_channels: int, channels: int, condition_dim: int) -> None:
-        super().__init__()
-        self.norm1 = group_norm(in_channels)
-        self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1)
-        self.condition = nn.Linear(condition_dim, 2 * channels)
-        self.norm2 = group_norm(channels)
-        self.conv2 = zero(nn.Conv2d(channels, channels, 3, padding=1))
-        self.shortcut = nn.Conv2d(in_channels, channels, 1) if in_channels != channels else nn.Identity()
-
-    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """x: (B, C_in, H, W); condition: (B, condition_dim) -> (B, C, H, W)."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        scale, shift = self.condition(condition)[:, :, None, None].chunk(2, dim=1)  # each (B, C, 1, 1)
-        h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
-        return self.shortcut(x) + h  # type: ignore[no-any-return]
-
-
 class Attention(nn.Module):
     """Self-attention between all positions, beside a shortcut."""
 
@@ -68,15 +48,26 @@ class Attention(nn.Module):
         return x + self.proj(h.transpose(2, 3).reshape(B, C, H, W))  # type: ignore[no-any-return]
 
 
-class Level(nn.Module):
-    """The residual blocks of one resolution on one side of the U, each with attention if it is the lowest."""
+class ResidualBlock(nn.Module):
+    """Two convolutions beside a shortcut; the condition scales and shifts between them. Then attention, if wanted."""
 
-    def __init__(self, in_channels: list[int], channels: int, condition_dim: int, num_heads: int | None) -> None:
+    def __init__(self, in_channels: int, channels: int, condition_dim: int, num_heads: int | None) -> None:
+        """num_heads: of the attention; None: no attention."""
         super().__init__()
-        self.blocks = nn.ModuleList(ResidualBlock(given, channels, condition_dim) for given in in_channels)
-        self.attention = nn.ModuleList(
-            nn.Identity() if num_heads is None else Attention(channels, num_heads) for _ in in_channels
-        )
+        self.norm1 = group_norm(in_channels)
+        self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1)
+        self.condition = nn.Linear(condition_dim, 2 * channels)
+        self.norm2 = group_norm(channels)
+        self.conv2 = zero(nn.Conv2d(channels, channels, 3, padding=1))
+        self.shortcut = nn.Conv2d(in_channels, channels, 1) if in_channels != channels else nn.Identity()
+        self.attention = nn.Identity() if num_heads is None else Attention(channels, num_heads)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """x: (B, C_in, H, W); condition: (B, condition_dim) -> (B, C, H, W)."""
+        h = self.conv1(F.silu(self.norm1(x)))
+        scale, shift = self.condition(condition)[:, :, None, None].chunk(2, dim=1)  # each (B, C, 1, 1)
+        h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
+        return self.attention(self.shortcut(x) + h)  # type: ignore[no-any-return]
 
 
 class UNet(Network):
@@ -108,27 +99,29 @@ class UNet(Network):
         if widths[-1] % num_heads:
             raise ValueError(f"{widths[-1]} channels are not a multiple of num_heads {num_heads}")
         self.image_shape, self.time_dim, condition_dim = image_shape, channels, 4 * channels
+        self.levels, self.blocks = len(widths), blocks
         self.time_embed = nn.Sequential(
             nn.Linear(channels, condition_dim), nn.SiLU(), nn.Linear(condition_dim, condition_dim)
         )
         self.label_emb = nn.Embedding(num_classes, condition_dim) if num_classes else None
         self.augment_embed = nn.Linear(augment_dim, condition_dim, bias=False) if augment_dim else None
-        lowest = len(widths) - 1
-        heads = [num_heads if level == lowest else None for level in range(len(widths))]
+        heads = [*[None] * (len(widths) - 1), num_heads]  # attention at the lowest level
         befores = [channels, *widths[:-1]]
         self.in_conv = nn.Conv2d(image_shape[0], channels, 3, padding=1)
         self.down = nn.ModuleList(
-            Level([before] + [width] * (blocks - 1), width, condition_dim, attention)
+            ResidualBlock(given, width, condition_dim, attention)
             for before, width, attention in zip(befores, widths, heads, strict=True)
+            for given in [before] + [width] * (blocks - 1)
         )
-        self.halve = nn.ModuleList(nn.Conv2d(width, width, 3, stride=2, padding=1) for width in widths[:-1])
-        self.mid = Level([widths[-1]] * 2, widths[-1], condition_dim, num_heads)
-        self.double = nn.ModuleList(
+        self.downsample = nn.ModuleList(nn.Conv2d(width, width, 3, stride=2, padding=1) for width in widths[:-1])
+        self.mid = nn.ModuleList(ResidualBlock(widths[-1], widths[-1], condition_dim, num_heads) for _ in range(2))
+        self.upsample = nn.ModuleList(
             nn.Conv2d(lower, width, 3, padding=1) for width, lower in itertools.pairwise(widths)
         )
         self.up = nn.ModuleList(
-            Level([2 * width] * blocks, width, condition_dim, attention)
+            ResidualBlock(2 * width, width, condition_dim, attention)
             for width, attention in zip(widths, heads, strict=True)
+            for _ in range(blocks)
         )
         self.out_norm = group_norm(widths[0])
         self.out_conv = zero(nn.Conv2d(widths[0], image_shape[0], 3, padding=1))
@@ -146,20 +139,19 @@ class UNet(Network):
         self.check(x, t, y, self.image_shape)
         condition = self._condition(x, t, y, augmentation)  # (B, condition_dim)
         h, skips = self.in_conv(x), []
-        for number, level in enumerate(self.down):
-            for block, attention in zip(level.blocks, level.attention, strict=True):
-                h = attention(block(h, condition))
+        for level in range(self.levels):
+            for block in self.down[level * self.blocks : (level + 1) * self.blocks]:
+                h = block(h, condition)
                 skips.append(h)
-            if number < len(self.halve):
-                h = self.halve[number](h)
-        for block, attention in zip(self.mid.blocks, self.mid.attention, strict=True):
-            h = attention(block(h, condition))
-        for number in reversed(range(len(self.up))):
-            if number < len(self.double):
-                h = self.double[number](F.interpolate(h, size=skips[-1].shape[2:], mode="nearest"))
-            level = self.up[number]
-            for block, attention in zip(level.blocks, level.attention, strict=True):
-                h = attention(block(torch.cat([h, skips.pop()], dim=1), condition))
+            if level + 1 < self.levels:
+                h = self.downsample[level](h)
+        for block in self.mid:
+            h = block(h, condition)
+        for level in reversed(range(self.levels)):
+            if level + 1 < self.levels:
+                h = self.upsample[level](F.interpolate(h, size=skips[-1].shape[2:], mode="nearest"))
+            for block in self.up[level * self.blocks : (level + 1) * self.blocks]:
+                h = block(torch.cat([h, skips.pop()], dim=1), condition)
         return self.out_conv(F.silu(self.out_norm(h)))  # type: ignore[no-any-return]
 
     def _condition(self, x: Tensor, t: Tensor, y: Tensor | None, augmentation: Tensor | None) -> Tensor:

@@ -8,11 +8,12 @@ from diffdistill.diffusion.training.batch import Batch
 from diffdistill.diffusion.training.execution import Execution
 from diffdistill.diffusion.training.loop import NonFiniteError, learning_rate_at, train
 from diffdistill.diffusion.training.objective import Objective, denoising
-from diffdistill.diffusion.training.origin import differences, origin_metadata
-from diffdistill.diffusion.training.state import HISTORY, State, initialise, read_history, read_snapshot
+from diffdistill.diffusion.training.origin import SETTINGS, differences, origin_metadata, settings_of
+from diffdistill.diffusion.training.state import HISTORY, State, initialise, read_history, read_metadata, read_snapshot
 
 __all__ = [
     "HISTORY",
+    "SETTINGS",
     "Batch",
     "Execution",
     "NonFiniteError",
@@ -24,6 +25,8 @@ __all__ = [
     "learning_rate_at",
     "origin_metadata",
     "read_history",
+    "read_metadata",
     "read_snapshot",
+    "settings_of",
     "train",
 ]

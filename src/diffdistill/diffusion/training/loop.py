@@ -59,8 +59,8 @@ def train(
     objective: what is minimised; None: `denoising`.
     stop_signal: asked every iteration; as soon as any process's is not 0, all of them stop after the same iteration.
     Returns that signal, or 0 if `until` is reached all the same.
-    Raises NonFiniteError in all processes before weights or EMA are changed, and ValueError if labels are dropped and the
-    denoiser has no null label.
+    Raises NonFiniteError in all processes before weights or EMA are changed, and ValueError if labels are dropped but
+    the denoiser has no null label.
     """
     processes, denoiser = execution.processes, state.denoiser
     rows = processes.share(recipe.batch_size)

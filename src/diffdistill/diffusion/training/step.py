@@ -43,7 +43,11 @@ class Step:
         self._run: Callable[[Batch], Tensor] = plain
         if execution.compile:
             compiled = functools.cache(lambda: cast(nn.Module, torch.compile(network)))
-            self._run = Fallback(lambda batch: self._backward(compiled(), batch), plain)
+
+            def fast(batch: Batch) -> Tensor:
+                return self._backward(compiled(), batch)
+
+            self._run = Fallback(fast, plain)
 
     def __call__(self, batch: Batch) -> Tensor:
         """The loss, a scalar; the gradient is in the `grad` of the parameters."""
