@@ -24,6 +24,8 @@ STILL_FALLING = 0.97
 OVERHEAD = 0.2
 """Share of the budget that may go into other phases than sampling."""
 
+NOTHING = ("Nothing that was measured stands out.", "Nothing has to change; a longer training or budget may help.")
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -35,11 +37,7 @@ def answers(experiment: Experiment) -> list[Answer]:
     """Of one experiment; a question that its files do not answer is left out."""
     rows = rows_of(experiment)
     limits = list(_limits(experiment, rows))
-    measured = experiment.has("accuracy") or experiment.has("fid") or experiment.has("account")
-    nothing = [
-        ("Nothing that was measured stands out.", "Nothing has to change; a longer training or budget may help.")
-    ]
-    found = limits or (nothing if measured else [])
+    found = limits or ([NOTHING] if _sampled(experiment) else [])
     answered = [
         Answer("How good is it?", list(_quality(rows))),
         Answer("How large is it?", list(size(experiment))),
@@ -54,7 +52,13 @@ def rows_of(experiment: Experiment) -> dict[str, dict[str, Any]]:
     """Its rows of the accuracy table by train set; none without an accuracy."""
     if not experiment.has("accuracy"):
         return {}
-    return {row["train_set"]: row for row in tables.accuracies([experiment]).to_dict("records")}
+    rows = tables.accuracies([experiment]).to_dict("records")
+    return {str(row["train_set"]): {str(key): value for key, value in row.items()} for row in rows}
+
+
+def _sampled(experiment: Experiment) -> bool:
+    """Whether the set was sampled here, rather than finished elsewhere."""
+    return experiment.has("account") and experiment.generator.get("kind") != "samples"
 
 
 def size(experiment: Experiment) -> Iterator[str]:
@@ -80,12 +84,9 @@ def size(experiment: Experiment) -> Iterator[str]:
 def _quality(rows: dict[str, Any]) -> Iterator[str]:
     if "distilled" not in rows:
         return
-    distilled, random, real = (rows.get(name) for name in ("distilled", "real-random", "real"))
-    relative = (
-        ""
-        if pd.isna(distilled["relative_accuracy"])
-        else (f", a relative accuracy of {distilled['relative_accuracy']:.1%}")
-    )
+    distilled, random, real = rows["distilled"], rows.get("real-random"), rows.get("real")
+    share = distilled["relative_accuracy"]
+    relative = "" if pd.isna(share) else f", a relative accuracy of {share:.1%}"
     yield f"ConvNets trained on the distilled set alone reach {_accuracy(distilled)} on real test images{relative}."
     compared = []
     if "random-samples" in rows:
@@ -109,14 +110,14 @@ def _limits(experiment: Experiment, rows: dict[str, Any]) -> Iterator[tuple[str,
     """What limits the set, and what to change about it."""
     if experiment.fid is not None:
         yield from _limits_of_training(next(iter(tables.by_ema(experiment.fid).values())))
-    distilled, random, real = (rows.get(name) for name in ("distilled", "real-random", "real"))
-    fewer = random is not None and real is not None and random["images"] < real["images"]
-    if distilled is not None and random is not None and real is not None and fewer:
-        if distilled["mean"] > GOOD * random["mean"]:
+    if {"distilled", "real-random", "real"} <= set(rows):
+        distilled, random, real = (rows[name] for name in ("distilled", "real-random", "real"))
+        if random["images"] < real["images"] and distilled["mean"] > GOOD * random["mean"]:
+            more = "Sample more: raise sample.budget_seconds, or lower sample.solver.nfe."
             yield (
-                "Number: the images train about as well as as many real ones, but there are "
-                f"{distilled['images']:,} of them against {real['images']:,}.",
-                "Sample more: raise sample.budget_seconds, or lower sample.solver.nfe.",
+                "Number: the set trains about as well as the same number of real images, but it has "
+                f"{distilled['images']:,} images against {real['images']:,}.",
+                more if _sampled(experiment) else "Add images to the set.",
             )
     account = experiment.account or {}
     seconds = account.get("seconds")
@@ -137,7 +138,8 @@ def _limits_of_training(fid: pd.DataFrame) -> Iterator[tuple[str, str]]:
         yield (
             f"Labels: the classifier trained on real images agrees with {agreement:.1%} of the labels of samples, and "
             f"with {validation:.1%} of those of real validation images.",
-            "Train longer, or let the classifier correct labels: select.method: classifier, select.label_noise: relabel.",
+            "Train longer, or let the classifier correct labels: select.method: classifier and select.label_noise: "
+            "relabel.",
         )
     if not pd.isna(recall) and recall < LOW_RECALL:
         yield (

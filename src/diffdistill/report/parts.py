@@ -63,8 +63,8 @@ TABLES = (
 FIGURES = (
     Picture(
         "accuracy", ("accuracy",), "result", "Bars of accuracy for each train set",
-        "Accuracy on real test images. Left: means from 0; whiskers are standard deviations over seeds. Right: the same "
-        "enlarged, one dot per seed. “real, random”: as many real images as the distilled set has, or all if there are "
+        "Accuracy on real test images. Left: means from 0; whiskers are standard deviations over seeds. Right: the "
+        "same enlarged, one dot per seed. “real, random”: as many real images as the distilled set has, or all if there are "
         "fewer.",
         lambda some, _: figures.accuracy(some),
     ),
@@ -80,8 +80,8 @@ FIGURES = (
     ),
     Picture(
         "study", ("study",), "study", "Curves of accuracy by images per class, distilled and real, of {experiment}",
-        "Accuracy on real test images by images per class: the first images of the distilled set, and random real ones. "
-        "Whiskers are standard deviations over seeds. Dashed lines lead from the whole distilled set to its "
+        "Accuracy on real test images by images per class: the first images of the distilled set, and random real "
+        "ones. Whiskers are standard deviations over seeds. Dashed lines lead from the whole distilled set to its "
         "real-equivalent size; the pale band is the 95 % interval.",
         of_each=lambda one: study_figure.curve(_study(one)),
     ),
