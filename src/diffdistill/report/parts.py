@@ -64,8 +64,8 @@ FIGURES = (
     Picture(
         "accuracy", ("accuracy",), "result", "Bars of accuracy for each train set",
         "Accuracy on real test images. Left: means from 0; whiskers are standard deviations over seeds. Right: the "
-        "same enlarged, one dot per seed. “real, random”: as many real images as the distilled set has, or all if there are "
-        "fewer.",
+        "same enlarged, one dot per seed. “real, random”: as many real images as the distilled set has, or all if "
+        "there are fewer.",
         lambda some, _: figures.accuracy(some),
     ),
     Picture(
