@@ -1,7 +1,7 @@
 """The one format of images inside the workflow: uint8 (N, C, H, W) with int64 labels and class names."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +107,17 @@ def load_labels_and_metadata(path: Path) -> tuple[Tensor, dict[str, str]]:
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path}: not a set of labelled images ({error}); make it again") from error
     return labels, metadata
+
+
+def load_rows(path: Path, rows: Sequence[int]) -> Tensor:
+    """The images uint8 (B, C, H, W) of some rows; the rest of the file is not read. Raises UserError as load does."""
+    try:
+        images = tensor_files.load_rows(path, "images", rows)
+    except (KeyError, IndexError) as error:
+        raise UserError(f"{path}: not a set of labelled images ({error}); make it again") from error
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise UserError(f"{path}: images must be uint8 (N, C, H, W), found {images.dtype}; make it again")
+    return images
 
 
 def require_same_classes(path_a: Path, set_a: ImageSet, path_b: Path, set_b: ImageSet) -> None:
