@@ -73,6 +73,27 @@ class Experiment(Block):
         return self
 
     @model_validator(mode="after")
+    def _sampling_fits(self) -> Self:
+        if self.fid is not None and self.fid.solver.algorithm == "consistency":
+            raise ValueError("fid.solver: 'consistency' needs tuned weights, and fid measures untuned ones; change it")
+        if self.sample is None:
+            return self
+        consistency = self.sample.solver.algorithm == "consistency"
+        if consistency and self.tune is None:
+            raise ValueError("sample.solver.algorithm 'consistency' needs tuned weights; add the block tune")
+        if consistency and self.checkpoint.by == "pilot":
+            raise ValueError(
+                "checkpoint.by 'pilot' samples untuned weights, but sample.solver.algorithm 'consistency' needs tuned "
+                "ones; set checkpoint.by: fid"
+            )
+        if self.sample.guidance is None:
+            return self
+        if consistency:
+            raise ValueError("sample.guidance and sample.solver.algorithm 'consistency' cannot be combined; remove one")
+        self._guidance_fits("sample.guidance", self.sample.guidance)
+        return self
+
+    @model_validator(mode="after")
     def _intervals_fit(self) -> Self:
         if self.train is None:
             return self
@@ -103,27 +124,6 @@ class Experiment(Block):
             f"{count} {what}; the limit is {MAX_MEASUREMENTS}: raise fid.every, or lower the number of "
             "train.ema_decays, checkpoint.candidates, checkpoint.setups or checkpoint.seeds"
         )
-
-    @model_validator(mode="after")
-    def _sampling_fits(self) -> Self:
-        if self.fid is not None and self.fid.solver.algorithm == "consistency":
-            raise ValueError("fid.solver: 'consistency' needs tuned weights, and fid measures untuned ones; change it")
-        if self.sample is None:
-            return self
-        consistency = self.sample.solver.algorithm == "consistency"
-        if consistency and self.tune is None:
-            raise ValueError("sample.solver.algorithm 'consistency' needs tuned weights; add the block tune")
-        if consistency and self.checkpoint.by == "pilot":
-            raise ValueError(
-                "checkpoint.by 'pilot' samples untuned weights, but sample.solver.algorithm 'consistency' needs tuned "
-                "ones; set checkpoint.by: fid"
-            )
-        if self.sample.guidance is None:
-            return self
-        if consistency:
-            raise ValueError("sample.guidance and sample.solver.algorithm 'consistency' cannot be combined; remove one")
-        self._guidance_fits("sample.guidance", self.sample.guidance)
-        return self
 
     @model_validator(mode="after")
     def _setups_fit(self) -> Self:

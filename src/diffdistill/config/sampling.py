@@ -1,7 +1,7 @@
 """How images are drawn, which of them make the set, and in which forms it leaves."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,8 @@ from diffdistill.config.fields import Block, Integer, NonNegativeInt, PositiveFl
 
 
 class Solver(Block):
+    renamed: ClassVar = {"steps": "nfe"}
+
     algorithm: Literal["dpmsolver++", "dpmsolver", "unipc", "ipndm", "ancestral", "consistency"] = "dpmsolver++"
     """consistency: by weights tuned to few evaluations, as `tune` says; it knows steps alone."""
     method: Literal["multistep", "singlestep"] = "multistep"
@@ -68,6 +70,8 @@ class Sample(Block):
 
 
 class Select(Block):
+    renamed: ClassVar = {"disagree": "label_noise"}
+
     method: Literal["all", "random", "classifier", "herding", "k_centre"] = "all"
     images: PositiveInt | None = None
     """How many to keep in all, as equal per class as they divide; null: as many as the method wants."""

@@ -1,6 +1,6 @@
 """The network, how it is trained, and how it is tuned."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -92,7 +92,7 @@ class OptimiserSettings(Block):
 
 
 class Recipe(OptimiserSettings):
-    pass
+    renamed: ClassVar = {"ema_decay": "ema_decays", "further_ema_decays": "ema_decays"}
 
 
 class Train(Recipe):
@@ -160,6 +160,8 @@ class Train(Recipe):
 
 class Tune(OptimiserSettings):
     """How the chosen weights are tuned to leap from any time to the image, for solver.algorithm: consistency."""
+
+    renamed: ClassVar = {"halvings": "stages"}
 
     learning_rate: PositiveFloat = 1e-4
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0

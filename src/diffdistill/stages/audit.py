@@ -69,7 +69,7 @@ def main(job: Job[stages.Audit]) -> None:
         "equal_to_a_train_image": int((pairs[0][:, 0] == 0).sum()),
         "nearest": nearest,
         "three_times_nearer_to_one": {"generated": asdict(copies[0]), "held_out": asdict(copies[1])},
-        "membership": membership and {name: asdict(value) for name, value in membership.items()},
+        "membership": None if membership is None else {name: asdict(value) for name, value in membership.items()},
         "made_from": provenance.of(job.settings, job.inputs, device),
     }
     logger.info("flagged: %s", "; ".join(flagged) or "nothing")
