@@ -139,11 +139,12 @@ def fingerprint(path: Path | str, *, skip: tuple[str, ...] = (), contents: bool 
     return _hexadecimal("\n".join([*sorted(lines), "", *map(nfc, found.folders)]))
 
 
-def digests(path: Path, *, skip: tuple[str, ...] = ()) -> dict[str, str]:
+def digests(path: Path | str, *, skip: tuple[str, ...] = ()) -> dict[str, str]:
     """Hexadecimal digests by algorithm: sha256 and md5 of an archive, sha256 of names and contents of a folder.
 
     Empty folders count, because each can be a class without images. Raises OSError and UserError as walk does.
     """
+    path = Path(path)
     if path.is_dir():
         listed, total = walk(path, skip=skip), hashlib.sha256()
         filled = {parent.as_posix() for name in listed.names for parent in PurePosixPath(name).parents}

@@ -13,7 +13,7 @@ import numpy as np
 
 from diffdistill.config import stages
 from diffdistill.config.source import Source
-from diffdistill.data import fetching, groups, image_files, readers, splits
+from diffdistill.data import fetching, groups, identity, image_files, readers, splits, tree
 from diffdistill.data.raw import Array, RawData, SourceError, Split
 from diffdistill.errors import UserError
 from diffdistill.runtime import files
@@ -63,6 +63,10 @@ def main(job: Job[stages.Prepare]) -> None:
                 writer.append(part.split.images[rows], part.split.labels[rows], some)
             writer.finish()
         logger.info("%s: %d images of %s, %d classes", name, len(part.rows), shape, len(raw.classes))
+    if job.settings.content is not None:
+        digests = {"sha256": raw.checksum} if source.kind == "digits" else tree.digests(path, skip=source.skip)
+        record = identity.Record(**job.settings.content.model_dump(mode="json"), digests=digests)
+        identity.write(job.output("record"), record)
 
 
 def _path(source: Source, given: list[Path]) -> Path:
