@@ -23,10 +23,21 @@ class Fetch(Settings):
     """Accept a file without a checksum."""
 
 
+class Content(Block):
+    """What the dry run knows of the content of a source; it goes into the record beside the splits."""
+
+    version: str
+    fingerprint: str
+    deciding: str
+    inputs: tuple[str, ...]
+
+
 class Prepare(Settings):
     """Read an archive, a folder or bundled images; write the train, validation and test splits."""
 
     source: source.Source
+    content: Content | None = None
+    """null in a job that is run by hand."""
 
 
 class Classifier(Settings):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from diffdistill.config import INCEPTION_CHECKSUM, INCEPTION_URL, stages
 from diffdistill.errors import UserError
+from diffdistill.planning import sources
 from diffdistill.planning.inputs import EXPORTS
 from diffdistill.planning.plan import Plan, Wildcards
 
@@ -24,8 +25,16 @@ def fetch(plan: Plan, wildcards: Wildcards) -> stages.Fetch:
     return stages.Fetch(urls=source.urls, checksum=source.checksum)
 
 
+def fetch_fingerprint(plan: Plan, wildcards: Wildcards) -> str:
+    """What decides the file that is fetched: not its address."""
+    if wildcards.dataset in ("inception", "weights"):
+        return fetch(plan, wildcards).checksum or ""
+    return sources.state(plan, wildcards.dataset).content.version
+
+
 def prepare(plan: Plan, wildcards: Wildcards) -> stages.Prepare:
-    return stages.Prepare(source=plan.source(wildcards.dataset))
+    content = sources.state(plan, wildcards.dataset).content
+    return stages.Prepare(source=plan.source(wildcards.dataset), content=content)
 
 
 def classifier(plan: Plan, wildcards: Wildcards) -> stages.Classifier:
