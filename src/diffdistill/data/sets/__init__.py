@@ -70,7 +70,8 @@ def _is_safetensors(path: Path, start: bytes) -> bool:
 
 
 def _is_folder(path: Path, start: bytes) -> bool:
-    return path.is_dir() or zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+    # a run of zeros is a tar's end
+    return path.is_dir() or zipfile.is_zipfile(path) or (any(start) and tarfile.is_tarfile(path))
 
 
 FORMS: dict[str, Form] = {

@@ -36,7 +36,7 @@ class _Stored:
         if any(length < 0 for length in shape):
             raise ValueError(f"a shape of {shape}")
         self._opened, self.shape, self.dtype, self._bfloat16 = opened, shape, dtype, bfloat16
-        self.epsilon = 0.0
+        self.value_dtype, self.epsilon = (np.dtype(np.float32) if bfloat16 else dtype), 0.0
         if dtype.kind == "f" or bfloat16:
             self.epsilon = BFLOAT16_EPSILON if bfloat16 else float(np.finfo(dtype).eps)
 
@@ -94,7 +94,7 @@ def _contents(path: Path, kind: str, arrays: dict[str, _Stored], block: SamplesG
         with _named(path, kind):
             yield from images.blocks()
 
-    return Contents(kind, images.shape, images.dtype, blocks, labels, names, images.epsilon)
+    return Contents(kind, images.shape, images.value_dtype, blocks, labels, names, images.epsilon)
 
 
 def _small(path: Path, array: _Stored) -> None:

@@ -68,7 +68,7 @@ def load(path: Path) -> Any:
         raise
     except Exception as error:  # a hostile or broken pickle can raise anything
         reason = " ".join(str(error).split())
-        asked = reason.partition("Unsupported global: GLOBAL ")[2].partition(" ")[0]
+        asked = reason.partition(" GLOBAL ")[2].partition(" ")[0]
         what = f"it asks for {asked}, which is code" if asked else reason[:150] or type(error).__name__
         raise UserError(f"{path}: not a file of tensors ({what}); save images and labels as plain tensors") from error
 
