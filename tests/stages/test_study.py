@@ -10,9 +10,11 @@ import torch
 import yaml
 
 from diffdistill import config
-from diffdistill.classify.training import Classifier, ConvNet
+from diffdistill.classify.convnet import ConvNet
+from diffdistill.classify.training import Classifier
+from diffdistill.config import stages
 from diffdistill.data import image_files
-from diffdistill.stages import evaluate, round_settings, study, study_run
+from tests import command
 from tests.classify.test_training import IMAGES, TARGETS
 
 CLASSES = [str(label) for label in range(10)]
@@ -21,7 +23,7 @@ PROTOCOL = config.Protocol(epochs=2, batch_size=16, width=8, augment="")
 LEARNING = config.Protocol(epochs=12, batch_size=16, width=16, learning_rate=0.05, augment="")
 STUDY = config.Study(
     epochs=(3,), equal_steps=True, images_per_class=(2, 5), budget_fractions=(0.5,), soft_labels=True,
-    no_augmentation=True, rounds=1,
+    no_augmentation=True, resamplings=1,
 )  # fmt: skip
 RUNS = STUDY.runs(PROTOCOL)
 
@@ -40,30 +42,26 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def settings(protocol: config.Protocol = PROTOCOL, **more: Any) -> str:
-    return json.dumps({"dataset": "tiny", "seed": 1, "protocol": protocol.model_dump(mode="json"), **more})
-
-
 def trained(
     folder: Path, name: str, *beside: str, train: str | None = None, protocol: config.Protocol = PROTOCOL
 ) -> dict[str, Any]:
     run, out = RUNS[name], folder / f"{name}.json"
     train = train or ("distilled" if run.train_set == "distilled" else "real")
-    inputs = [f"train={folder / train}.safetensors", f"test={folder / 'test.safetensors'}"]
-    inputs += [f"{pair.split('=')[0]}={folder / pair.split('=')[1]}" for pair in beside]
-    text = settings(protocol, run=run.model_dump(mode="json"))
-    assert study_run.main(["--config", text, "--threads", "1", "--in", *inputs, "--out", f"accuracy={out}"]) == 0
+    inputs: dict[str, Path] = {"train": folder / f"{train}.safetensors", "test": folder / "test.safetensors"}
+    inputs |= {name: folder / path for name, path in (pair.split("=") for pair in beside)}
+    settings = stages.StudyRun(protocol=protocol, run=run, seed=1)
+    assert command.run("study_run", settings, inputs, {"accuracy": out}) == 0
     row: dict[str, Any] = json.loads(out.read_text())
     return row
 
 
 def evaluated(folder: Path, train_set: str, train: str, distilled: str = "distilled") -> dict[str, Any]:
     """The main evaluation or a baseline of it."""
-    whole, out = train_set.removesuffix("-random"), folder / f"{train_set}.json"
-    inputs = [f"train={folder / train}.safetensors", f"test={folder / 'test.safetensors'}"]
-    inputs += [f"distilled={folder / distilled}.safetensors", f"whole={folder / whole}.json"]
-    text = settings(train_set=train_set)
-    assert evaluate.main(["--config", text, "--threads", "1", "--in", *inputs, "--out", f"accuracy={out}"]) == 0
+    whole = {"real-random": "real", "random-samples": "all-samples"}.get(train_set, train_set)
+    inputs = {"train": f"{train}.safetensors", "test": "test.safetensors", "distilled": f"{distilled}.safetensors"}
+    paths, out = {name: folder / path for name, path in inputs.items()}, folder / f"{train_set}.json"
+    settings = {"train_set": train_set, "protocol": PROTOCOL.model_dump(mode="json"), "seed": 1}
+    assert command.run("evaluate", settings, paths | {"whole": folder / f"{whole}.json"}, {"accuracy": out}) == 0
     row: dict[str, Any] = json.loads(out.read_text())
     return row
 
@@ -87,28 +85,30 @@ def test_a_size_trains_on_the_first_images_of_each_class_and_on_the_baselines_dr
 
 def test_a_selection_is_compared_with_what_it_was_selected_from(folder: Path) -> None:
     save_part(folder, "few", 30)
-    drawn = evaluated(folder, "drawn", "distilled")
-    random = evaluated(folder, "drawn-random", "distilled", distilled="few")
-    assert (drawn["images"], random["images"], random["train_set"]) == (80, 30, "drawn-random")
+    drawn = evaluated(folder, "all-samples", "distilled")
+    random = evaluated(folder, "random-samples", "distilled", distilled="few")
+    assert (drawn["images"], random["images"], random["train_set"]) == (80, 30, "random-samples")
     assert random["normalised_by"] != evaluated(folder, "distilled", "few")["normalised_by"]
-    as_many = evaluated(folder, "drawn-random", "distilled", distilled="distilled")
-    assert as_many == drawn | {"train_set": "drawn-random"}  # nothing is trained twice
+    as_many = evaluated(folder, "random-samples", "distilled", distilled="distilled")
+    assert as_many == drawn | {"train_set": "random-samples"}  # nothing is trained twice
 
 
 def test_only_what_is_selected_has_such_rivals() -> None:
-    values = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["datasets"]["digits"]
+    values = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())["experiments"]["digits"]
 
     def rivals(**blocks: Any) -> tuple[str, ...]:
-        return config.read(config.Experiment, values | {"study": {"images_per_class": [5]}} | blocks).drawn_sets
+        return config.read(
+            config.Experiment, values | {"study": {"images_per_class": [5]}} | blocks, "here"
+        ).sample_sets
 
     herding = {"method": "herding", "per_class": 10}
-    assert rivals() == () and rivals(select={"method": "random", "images": 50}) == ("drawn",)
-    assert rivals(select=herding) == ("drawn-random", "drawn")
-    draws = [{}, {"select": {"method": "classifier", "label_noise": "drop"}}]
-    assert rivals(select=herding, choose={"by": "pilot", "draws": draws[:1]}) == ()
-    assert rivals(choose={"by": "pilot", "draws": draws}) == ("drawn-random", "drawn")
-    study = config.read(config.Experiment, values | {"study": {"images_per_class": [5]}, "select": herding})
-    assert set(study.study_runs()) == {"size-5-distilled", "size-5-real-random", "size-5-drawn-random"}
+    assert rivals() == () and rivals(select={"method": "random", "images": 50}) == ("all-samples",)
+    assert rivals(select=herding) == ("random-samples", "all-samples")
+    setups = [{}, {"select": {"method": "classifier", "label_noise": "drop"}}]
+    assert rivals(select=herding, checkpoint={"by": "pilot", "setups": setups[:1]}) == ()
+    assert rivals(checkpoint={"by": "pilot", "setups": setups}) == ("random-samples", "all-samples")
+    study = config.read(config.Experiment, values | {"study": {"images_per_class": [5]}, "select": herding}, "here")
+    assert set(study.study_runs()) == {"size-5-distilled", "size-5-real-random", "size-5-random-samples"}
 
 
 def test_a_share_of_the_budget_is_the_first_images(folder: Path) -> None:
@@ -133,7 +133,7 @@ def test_where_the_distilled_set_is_larger_the_training_on_all_is_not_repeated(f
 
 def test_soft_labels_are_the_classifiers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shape = {"num_classes": 10, "img_size": 8, "width": 4, "depth": 3}
-    judge = Classifier(ConvNet(**shape), ([0.5], [0.5]), shape)
+    judge = Classifier(ConvNet(**shape), ([0.5], [0.5]))
     judge.network.classifier.weight.data.zero_()
     judge.network.classifier.bias.data = 50.0 * torch.eye(10)[3]  # certain that all are threes
     judge.to_file(folder / "judge", CLASSES)
@@ -147,18 +147,19 @@ def test_soft_labels_are_the_classifiers(folder: Path, capsys: pytest.CaptureFix
 
 
 def test_more_images_than_a_class_has_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = settings(run=config.Study(images_per_class=(9,)).runs(PROTOCOL)["size-9-distilled"].model_dump(mode="json"))
-    inputs = [f"train={folder / 'distilled.safetensors'}", f"test={folder / 'test.safetensors'}"]
-    assert study_run.main(["--config", text, "--in", *inputs, "--out", f"accuracy={folder / 'x.json'}"]) == 2
+    run = config.Study(images_per_class=(9,)).runs(PROTOCOL)["size-9-distilled"]
+    inputs = {"train": folder / "distilled.safetensors", "test": folder / "test.safetensors"}
+    settings = stages.StudyRun(protocol=PROTOCOL, run=run, seed=1)
+    assert command.run("study_run", settings, inputs, {"accuracy": folder / "x.json"}) == 2
     error = capsys.readouterr().err
     assert "study.images_per_class: 9" in error and "has 8" in error and not (folder / "x.json").exists()
 
 
 def table(folder: Path, *runs: str) -> int:
-    inputs = [f"distilled={folder / 'distilled.safetensors'}", f"main={folder / 'distilled.json'}"]
-    inputs += [f"baselines={folder / name}.json" for name in ("real", "real-random")]
-    inputs += [f"runs={folder / name}.json" for name in runs]
-    return study.main(["--in", *inputs, "--out", f"table={folder / 'study.csv'}"])
+    inputs = [("distilled", folder / "distilled.safetensors"), ("main", folder / "distilled.json")]
+    inputs += [("baselines", folder / f"{name}.json") for name in ("real", "real-random")]
+    inputs += [("runs", folder / f"{name}.json") for name in runs]
+    return command.run("study", {"experiment": "tiny"}, inputs, {"table": folder / "study.csv"})
 
 
 def test_one_table_holds_the_main_evaluation_and_the_study(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,28 +167,23 @@ def test_one_table_holds_the_main_evaluation_and_the_study(folder: Path, capsys:
         evaluated(folder, train_set, "distilled" if train_set == "distilled" else "real")
     trained(folder, "size-2-distilled")
     trained(folder, "epochs-3-real")
-    trained(folder, "round-1-distilled", train="real")
-    assert table(folder, "size-2-distilled", "epochs-3-real", "round-1-distilled") == 0
-    rows = pd.read_csv(folder / "study.csv").set_index(["family", "train_set"])
+    trained(folder, "resampling-1-distilled", train="real")
+    assert table(folder, "size-2-distilled", "epochs-3-real", "resampling-1-distilled") == 0
+    rows = pd.read_csv(folder / "study.csv").set_index(["ablation", "train_set"])
     assert len(rows) == 6 and rows["steps"].tolist() == [10, 26, 10, 4, 39, 26]
     assert rows["images_per_class"].tolist() == [8, 20, 8, 2, 20, 20] and set(rows["seed"]) == {1}
-    assert rows["round"].dropna().tolist() == [1] and set(rows["student"]) == {"convnet"}
+    assert rows["resampling"].dropna().tolist() == [1] and set(rows["architecture"]) == {"convnet"}
     other = json.loads((folder / "size-2-distilled.json").read_text())
     (folder / "other.json").write_text(json.dumps(other | {"trained_on": "another set"}))
     assert table(folder, "other") == 2
     assert "trained_on is another set, but" in capsys.readouterr().err
 
 
-def test_a_round_repeats_the_main_set_from_another_seed(tmp_path: Path) -> None:
+def test_a_resampling_repeats_the_main_set_with_another_seed(tmp_path: Path) -> None:
     (tmp_path / "samples.json").write_text(json.dumps({"images": 123, "plan": {"precision": "bfloat16"}}))
     sample = config.Sample(budget_seconds=20, seed=5, batch_size=7)
-    text = json.dumps({"sample": sample.model_dump(mode="json"), "round": 2})
-    out = tmp_path / "settings.json"
-    assert (
-        round_settings.main(
-            ["--config", text, "--in", f"account={tmp_path / 'samples.json'}", "--out", f"settings={out}"]
-        )
-        == 0
-    )
-    changed = {"budget_seconds": None, "images": 123, "seed": 7, "precision": "bfloat16"}
-    assert config.read(config.Sample, json.loads(out.read_text())) == sample.model_copy(update=changed)
+    settings, out = stages.ResamplingSettings(sample=sample, resampling=2), tmp_path / "settings.json"
+    account = {"account": tmp_path / "samples.json"}
+    assert command.run("resampling_settings", settings, account, {"settings": out}) == 0
+    changed = sample.changed(budget_seconds=None, images=123, seed=7, precision="bfloat16")
+    assert config.read(stages.Sample, json.loads(out.read_text()), "here").sample == changed

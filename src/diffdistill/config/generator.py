@@ -1,11 +1,10 @@
 """What makes the images of an experiment: a model trained here or elsewhere, a user's own code, or a finished set."""
 
-import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from diffdistill.config.fields import Block, FilePath, NonNegativeInt, PositiveFloat, PositiveInt, short
+from diffdistill.config.fields import Block, FilePath, Float, NonNegativeInt, PositiveFloat, PositiveInt, short
 
 Form = Literal["auto", "folder", "parquet", "npz", "safetensors", "tensors"]
 """folder: one folder per class, or a zip or tar of it; tensors: torch's .pt and .pth."""
@@ -33,9 +32,9 @@ class SamplesGenerator(Block):
     """Names of labels 0, 1, ... where the file has none; as_source: numbered as the real data set numbers them."""
     values: Literal["auto", "bytes", "unit", "signed", "normalised"] = "auto"
     """Range of the pixels: 0..255, 0..1, -1..1, or normalised by mean and std; auto: found from all of them."""
-    mean: tuple[float, ...] | None = None
+    mean: tuple[Float, ...] | None = None
     """Per channel, of images in 0..1, by which the file's images are normalised."""
-    std: tuple[float, ...] | None = None
+    std: tuple[PositiveFloat, ...] | None = None
     clip: bool = False
     """Clip values that leave the range, as those of optimised images do; false: refuse them."""
     experiment: NonNegativeInt | None = None
@@ -47,11 +46,9 @@ class SamplesGenerator(Block):
     def _fits(self) -> Self:
         if (self.mean is None) != (self.std is None):
             raise ValueError("give both mean and std, or neither")
-        if self.mean is not None and self.std is not None:
-            if len(self.mean) != len(self.std) or len(self.mean) not in (1, 3):
-                raise ValueError("mean and std need one number, or one per channel (3)")
-            if not all(map(math.isfinite, self.mean)) or not all(0 < one < math.inf for one in self.std):
-                raise ValueError("mean and std must be finite, and std above 0")
+        lengths = {len(values) for values in (self.mean, self.std) if values is not None}
+        if lengths and (len(lengths) > 1 or lengths.isdisjoint((1, 3))):
+            raise ValueError("mean and std need one number, or one per channel (3)")
         if self.values == "normalised" and self.mean is None:
             raise ValueError("values: normalised needs mean and std")
         if self.mean is not None and self.values not in ("auto", "normalised"):
@@ -105,7 +102,7 @@ class PipelineGenerator(Block):
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
 
 
-GeneratorBlock = Annotated[
+Generator = Annotated[
     TrainGenerator | SamplesGenerator | WeightsGenerator | PythonGenerator | PipelineGenerator,
     Field(discriminator="kind"),
 ]

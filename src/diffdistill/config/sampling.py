@@ -1,19 +1,22 @@
 """How images are drawn, which of them make the set, and in which forms it leaves."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from diffdistill.config.fields import Block, Integer, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval
+from diffdistill.config.fields import Block, Integer, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval, read
 
 
 class Solver(Block):
+    renamed: ClassVar = {"steps": "nfe"}
+
     algorithm: Literal["dpmsolver++", "dpmsolver", "unipc", "ipndm", "ancestral", "consistency"] = "dpmsolver++"
     """consistency: by weights tuned to few evaluations, as `tune` says; it knows steps alone."""
     method: Literal["multistep", "singlestep"] = "multistep"
     order: Annotated[Integer, Field(ge=1, le=4)] = 2
     """Up to 3; ipndm up to 4."""
-    steps: PositiveInt = 10
+    nfe: PositiveInt = 10
     """Network evaluations an image, exactly."""
     spacing: Literal["logsnr", "time", "rho"] = "logsnr"
     """What the times are even in: half-logSNR, time, or the seventh root of sigma / alpha, which suits ipndm."""
@@ -67,6 +70,8 @@ class Sample(Block):
 
 
 class Select(Block):
+    renamed: ClassVar = {"disagree": "label_noise"}
+
     method: Literal["all", "random", "classifier", "herding", "k_centre"] = "all"
     images: PositiveInt | None = None
     """How many to keep in all, as equal per class as they divide; null: as many as the method wants."""
@@ -103,7 +108,7 @@ class Select(Block):
         return self
 
 
-class Draw(Block):
+class SamplingSetup(Block):
     """A way from weights to a set, for the pilot to try."""
 
     solver: Solver | None = None
@@ -125,12 +130,6 @@ class Draw(Block):
         return self
 
 
-class Export(Block):
-    """The forms in which the distilled set leaves the workflow."""
-
-    formats: tuple[Literal["images", "parquet", "challenge"], ...] = ("images", "challenge")
-    """images: a zip of PNGs by class; parquet: for Hugging Face, needs pyarrow; challenge: the contest's tensor."""
-    challenge_per_class: PositiveInt | None = None
-    """Images a class in the contest's tensor (its first track demands 10); null: as many as the smallest class has."""
-    licence: str | None = None
-    """Of the source's images, as the card says it; null: what is known of the kind of source."""
+def picked_setup(record: Mapping[str, Any], where: str) -> SamplingSetup:
+    """The sampling setup that a pilot picked. Raises UserError naming `where` if the record holds something else."""
+    return read(SamplingSetup, record["setup"], where)

@@ -16,8 +16,26 @@ from safetensors.torch import save_file
 from diffdistill.data import sets
 from diffdistill.errors import UserError
 from tests.data.sets.making import (
-    ARRAYS, CLASSES, FILE_ORDER, MEAN, NAMED, NUMBERED, PICTURES, STD, Given, Maker, archive, folder, imported,
-    normalised, npz, parquet, pixels, png, safetensors, tensors,
+    ARRAYS,
+    CLASSES,
+    FILE_ORDER,
+    MEAN,
+    NAMED,
+    NUMBERED,
+    PICTURES,
+    STD,
+    Given,
+    Maker,
+    archive,
+    folder,
+    imported,
+    normalised,
+    npz,
+    parquet,
+    pixels,
+    png,
+    safetensors,
+    tensors,
 )  # fmt: skip
 
 

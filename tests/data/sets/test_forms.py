@@ -11,8 +11,25 @@ from safetensors.torch import load_file
 from diffdistill.data import sets
 from diffdistill.errors import UserError
 from tests.data.sets.making import (
-    ARRAYS, CLASSES, FILE_ORDER, MEAN, NAMED, NUMBERED, STD, Given, Maker, by_class, condensed, folder, imported,
-    normalised, npz, parquet, pixels, safetensors, tensors,
+    ARRAYS,
+    CLASSES,
+    FILE_ORDER,
+    MEAN,
+    NAMED,
+    NUMBERED,
+    STD,
+    Given,
+    Maker,
+    by_class,
+    condensed,
+    folder,
+    imported,
+    normalised,
+    npz,
+    parquet,
+    pixels,
+    safetensors,
+    tensors,
 )  # fmt: skip
 
 
