@@ -74,6 +74,20 @@ def test_names_match_by_title_export_and_composition(tmp_path: Path) -> None:
     assert data.labels.tolist() == [2, 0, 1] * 4
 
 
+@pytest.mark.parametrize("make", [folder, parquet])
+def test_numbers_as_names_are_sorted_as_numbers(make: Maker, tmp_path: Path) -> None:
+    given = Given(pixels(12), np.arange(12), [str(number) for number in range(12)])
+    classes = [f"class {number:02d}" for number in range(12)]
+    real = sets.RealSet(classes, (3, 4, 4))
+    data, _ = imported(make(tmp_path, given), real, classes=classes)  # a folder's come as 0, 1, 10, 11, 2
+    assert by_class(data.images, data.labels, classes) == by_class(given.images, given.labels, classes)
+    path = tmp_path / ("set" if make is folder else "set.parquet")
+    for names in (sorted(given.names or []), [f"{number:02d}" for number in range(12)]):
+        data, _ = imported(path, sets.RealSet(names, (3, 4, 4)))
+        found = [str(int(name)) for name in names]
+        assert by_class(data.images, data.labels, found) == by_class(given.images, given.labels, given.names or [])
+
+
 RANGES: list[tuple[Any, str, dict[str, Any]]] = [
     (lambda x: (x / 255).astype(np.float32), "float32 unit (0..1)", {}),
     (lambda x: (x / 255).astype(np.float16), "float16 unit (0..1)", {}),

@@ -99,22 +99,23 @@ def _order(
     path: Path, names: list[str] | None, given: Sequence[str] | Literal["as_source"] | None, real: RealSet
 ) -> tuple[Array, str]:
     """int64 (K,): the real class of the file's label 0, 1, ..., and where that is known from."""
-    if names is not None and _plain_numbers(names) and not _plain_numbers(real.classes):
-        names = None if len(names) == len(real.classes) else names  # numbers are no names
+    if names is not None:
+        numbers = _numbers_of(names)
+        if numbers is None:
+            if given is not None and (given == "as_source" or list(given) != names):
+                raise UserError(f"{path}: its classes are {_listed(names)} in this order, another order was given")
+            return _places(path, names, real), "classes by name"
+        if len(numbers) != len(real.classes):
+            raise UserError(f"{path}: {len(numbers)} numbered classes, the real data has {len(real.classes)}")
+        order, how = _order(path, None, given, real)  # folders and texts that are numbers name no class
+        return order[numbers], how
     if given == "as_source":
-        if names is not None:
-            raise UserError(f"{path}: names its classes itself ({_listed(names)}), so they are matched by name")
         return _places(path, real.published_order or real.classes, real), "classes numbered as in the real data set"
     if given is not None:
-        if names is not None and set(names) == set(given) and names != list(given):
-            raise UserError(f"{path}: its classes are {_listed(names)} in this order, another order was given")
-        if names is not None and len(names) != len(given):
-            raise UserError(f"{path}: {len(given)} class names were given, the file has {len(names)} classes")
         return _places(path, given, real), "classes in the given order"
-    if names is not None:
-        return _places(path, names, real), "classes by name"
-    if _plain_numbers(real.classes):
-        return _places(path, real.classes, real), "classes by number"
+    real_numbers = _numbers_of(real.classes)
+    if real_numbers is not None:
+        return np.argsort(real_numbers), "classes by number"
     shown = _listed(real.classes)
     raise UserError(
         f"{path}: its labels have no names, and their order is not known ({shown}, or as the real data set numbers "
@@ -122,9 +123,12 @@ def _order(
     )
 
 
-def _plain_numbers(names: Sequence[str]) -> bool:
-    """Whether the names are 0, 1, ... in this order."""
-    return all(name.isascii() and name.isdigit() and int(name) == place for place, name in enumerate(names))
+def _numbers_of(names: Sequence[str]) -> list[int] | None:
+    """The names as numbers, if they are 0, 1, ... in any order: 10 comes before 2 in a list of folders."""
+    if not all(name.isascii() and name.isdigit() and len(name) < 10 for name in names):
+        return None
+    numbers = [int(name) for name in names]
+    return numbers if sorted(numbers) == list(range(len(numbers))) else None
 
 
 def _places(path: Path, names: Sequence[str], real: RealSet) -> Array:
