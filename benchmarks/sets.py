@@ -28,6 +28,8 @@ IMAGES, SIDE, CLASSES = 50_000, 32, [f"class {label:03d}" for label in range(100
 MEAN, STD = (0.5071, 0.4866, 0.4409), (0.2673, 0.2564, 0.2762)
 SECONDS, MEBIBYTES = 20.0, 1024.0
 """What reading may take at most."""
+WHOLE = (".pt of torch before 1.6",)
+"""Cannot be mapped, and so is in memory as a whole: for comparison, without a limit of memory."""
 SCRIPT = """
 import json, re, sys, time
 from pathlib import Path
@@ -140,7 +142,7 @@ def main() -> int:
             answer = run([sys.executable, "-c", SCRIPT, str(path), str(output), json.dumps(keys), json.dumps(CLASSES)])
             seconds, memory, _, size = json.loads(answer)
         print(f"| {form} | {size / 1e6:.0f} | {seconds:.1f} | {memory:.0f} |", flush=True)
-        missed += seconds > SECONDS or memory > MEBIBYTES
+        missed += seconds > SECONDS or (memory > MEBIBYTES and form not in WHOLE)
     return 1 if missed else 0
 
 

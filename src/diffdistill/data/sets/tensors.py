@@ -9,6 +9,7 @@ DC's accuracies are.
 import pickle
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from diffdistill.data.sets import contents
 from diffdistill.data.sets.contents import Contents
 from diffdistill.errors import UserError
 
+MAPPED_BYTES = 1 << 26
+"""Bytes of float32 images that are read of one mapping."""
 _PAIRS = "data"
 """The key below which DC and its successors keep one pair of images and labels per repetition."""
 
@@ -80,13 +83,16 @@ def read(path: Path, block: SamplesGenerator) -> Contents:
     """
     images, labels, names = _parts(path, load(path), block)
     stacked = _stacked(path, images)
+    shape, blocks = tuple(stacked.shape), partial(_blocks, stacked)
+    if zipfile.is_zipfile(path) and isinstance(images, Tensor):
+        blocks = partial(_mapped_blocks, path, block, shape)
     if isinstance(labels, Tensor):
         contents.refuse_claims(path, labels.numel() * labels.element_size())
     return Contents(
         "tensors",
-        tuple(stacked.shape),
+        shape,
         _numpy_dtype(stacked),
-        lambda: _blocks(stacked),
+        blocks,
         None if labels is None else as_array(path, labels),
         names,
         torch.finfo(stacked.dtype).eps if stacked.dtype.is_floating_point else 0.0,
@@ -153,6 +159,13 @@ def _numpy_dtype(values: Tensor) -> np.dtype[Any]:
         return np.dtype(object)  # refused with its name by whoever looks at the range
 
 
+def _mapped_blocks(path: Path, block: SamplesGenerator, shape: tuple[int, ...]) -> Iterator[Array]:
+    """Blocks of a mapped file, mapped anew now and then: what was read of a mapping counts as memory until it ends."""
+    rows = MAPPED_BYTES // contents.BLOCK_BYTES * contents.rows_per_block(shape, 4)
+    for first in range(0, shape[0], rows):
+        yield from _blocks(_stacked(path, _parts(path, load(path), block)[0])[first : first + rows])
+
+
 def _blocks(values: Tensor) -> Iterator[Array]:
     rows = contents.rows_per_block(tuple(values.shape), values.element_size())
     for first in range(0, len(values), rows):
@@ -164,7 +177,7 @@ def as_array(path: Path, labels: Any) -> Array:
     """Labels (N,), (N, 1) or (N, K) of a tensor or a list of numbers or names."""
     if isinstance(labels, Tensor):
         labels = labels.detach()
-        array: Array = (labels.float() if labels.dtype in (torch.bfloat16, torch.float16) else labels).numpy()
+        array: Array = (labels.float() if labels.dtype in (torch.bfloat16, torch.float16) else labels).numpy().copy()
         return array
     if isinstance(labels, (list, tuple)) and labels:
         if all(isinstance(one, Tensor) and one.ndim <= 1 for one in labels):
