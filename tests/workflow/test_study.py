@@ -71,9 +71,16 @@ def test_a_study_of_a_distilled_set(project: Path) -> None:
     ("arguments", "parts"),
     [
         (["results/digits/study.csv"], ["experiments.digits.study is null", "images_per_class"]),
-        (["demo", "--config", "experiments={digits: {study: {architecture: [vgg]}}}"], ["'architecture'", "'architectures'"]),
         (
-            ["results/digits/study/size-3-real/0.json", "--config", "experiments={digits: {study: {soft_labels: true}}}"],
+            ["demo", "--config", "experiments={digits: {study: {architecture: [vgg]}}}"],
+            ["'architecture'", "'architectures'"],
+        ),
+        (
+            [
+                "results/digits/study/size-3-real/0.json",
+                "--config",
+                "experiments={digits: {study: {soft_labels: true}}}",
+            ],
             ["no 'size-3-real'", "soft-distilled"],
         ),
     ],

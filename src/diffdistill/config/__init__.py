@@ -11,11 +11,19 @@ from diffdistill.config.fid import INCEPTION_CHECKSUM, INCEPTION_URL, Checkpoint
 from diffdistill.config.fields import Block, as_json, read
 from diffdistill.config.generator import Generator, SamplesGenerator, TrainGenerator
 from diffdistill.config.load import Config, parse, refuse_old_results
-from diffdistill.config.model import Model, UNetModel, UViTModel
+from diffdistill.config.model import Model, Prediction, UNetModel, UViTModel, parse_model
 from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select, Solver
 from diffdistill.config.source import Source
 from diffdistill.config.study import Run, Study
-from diffdistill.config.training import OptimiserSettings, Recipe, Start, Train, Tune
+from diffdistill.config.training import (
+    OptimiserSettings,
+    Recipe,
+    Start,
+    Train,
+    Tune,
+    checkpoint_name,
+    split_checkpoint_name,
+)
 
 __all__ = [
     "INCEPTION_CHECKSUM",
@@ -35,6 +43,7 @@ __all__ = [
     "Measurement",
     "Model",
     "OptimiserSettings",
+    "Prediction",
     "Protocol",
     "Recipe",
     "Run",
@@ -53,7 +62,10 @@ __all__ = [
     "UNetModel",
     "UViTModel",
     "as_json",
+    "checkpoint_name",
     "parse",
+    "parse_model",
     "read",
     "refuse_old_results",
+    "split_checkpoint_name",
 ]

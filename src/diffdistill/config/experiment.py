@@ -14,7 +14,7 @@ from diffdistill.config.model import Model
 from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select
 from diffdistill.config.source import Source
 from diffdistill.config.study import SAMPLE_SETS, Run, Study
-from diffdistill.config.training import Train, Tune
+from diffdistill.config.training import Train, Tune, checkpoint_name
 from diffdistill.errors import UserError
 
 MAX_MEASUREMENTS = 2_000
@@ -246,7 +246,7 @@ class Experiment(Block):
         """
         decays = self.train.ema_decays if self.train is not None else ()
         return [
-            Ema(f"{step}-ema{number}" if number else str(step), step, decay)
+            Ema(checkpoint_name(step, number), step, decay)
             for step in (self.ema_steps() if steps is None else steps)
             for number, decay in enumerate(decays)
         ]
