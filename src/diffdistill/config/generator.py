@@ -83,7 +83,6 @@ class PythonGenerator(Block):
     """Of the class."""
     arguments: dict[str, int | float | bool | str | None] = Field(default_factory=dict)
     """Keyword arguments of the class."""
-    batch_size: PositiveInt = 250
 
 
 class PipelineGenerator(Block):
@@ -98,7 +97,6 @@ class PipelineGenerator(Block):
     steps: PositiveInt = 50
     guidance: PositiveFloat | None = None
     """Null: the pipeline's own."""
-    batch_size: PositiveInt = 16
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
 
 

@@ -122,6 +122,15 @@ class Sample(Settings):
     sample: sampling.Sample
 
 
+class Generate(Settings):
+    """Generate as many labelled images as fit into the budget, by a generator that was not trained here."""
+
+    lower_for_memory = "sample.batch_size"
+    generator: generator.PythonGenerator
+    sample: sampling.Sample
+    """Budget or number, batch size and seed; what is about a denoiser has no meaning here."""
+
+
 class Selection(Settings):
     """Select the distilled set from the samples."""
 
@@ -239,6 +248,7 @@ STAGES: Mapping[str, type[Settings]] = {
     "checkpoint": Checkpoint,
     "tune": Tune,
     "sample": Sample,
+    "generate": Generate,
     "selection": Selection,
     "evaluate": Evaluate,
     "accuracy": Accuracy,
