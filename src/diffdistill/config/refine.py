@@ -56,6 +56,13 @@ class Refine(Block):
             raise ValueError("factor is for parametrisation pixels: a generator makes one image of one noise")
         return self
 
+    def validation_protocol(self, protocol: Protocol) -> Protocol:
+        """Of the short trainings; protocol: the experiment's."""
+        if self.validation is not None:
+            return self.validation
+        shorter = {name: max(1, value // 4) for name, value in protocol if name in ("steps", "epochs") and value}
+        return protocol.model_copy(update=shorter)
+
     @property
     def start_images(self) -> int:
         """Images per class that the start takes."""

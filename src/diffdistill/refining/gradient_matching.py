@@ -19,7 +19,8 @@ def layer_distance(real: Tensor, synthetic: Tensor) -> Tensor:
     if real.ndim < 2:
         return synthetic.new_zeros(())
     a, b = real.flatten(1), synthetic.flatten(1)
-    cosines = (a * b).sum(1) / (torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1) + EPSILON)
+    lengths: Tensor = torch.linalg.vector_norm(a, dim=1) * torch.linalg.vector_norm(b, dim=1)
+    cosines: Tensor = (a * b).sum(1) / (lengths + EPSILON)
     return (1 - cosines).sum()
 
 
