@@ -1,10 +1,11 @@
 """How images are drawn, which of them make the set, and in which forms it leaves."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from diffdistill.config.fields import Block, Integer, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval
+from diffdistill.config.fields import Block, Integer, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval, read
 
 
 class Solver(Block):
@@ -13,7 +14,7 @@ class Solver(Block):
     method: Literal["multistep", "singlestep"] = "multistep"
     order: Annotated[Integer, Field(ge=1, le=4)] = 2
     """Up to 3; ipndm up to 4."""
-    steps: PositiveInt = 10
+    nfe: PositiveInt = 10
     """Network evaluations an image, exactly."""
     spacing: Literal["logsnr", "time", "rho"] = "logsnr"
     """What the times are even in: half-logSNR, time, or the seventh root of sigma / alpha, which suits ipndm."""
@@ -103,7 +104,7 @@ class Select(Block):
         return self
 
 
-class Draw(Block):
+class SamplingSetup(Block):
     """A way from weights to a set, for the pilot to try."""
 
     solver: Solver | None = None
@@ -125,12 +126,6 @@ class Draw(Block):
         return self
 
 
-class Export(Block):
-    """The forms in which the distilled set leaves the workflow."""
-
-    formats: tuple[Literal["images", "parquet", "challenge"], ...] = ("images", "challenge")
-    """images: a zip of PNGs by class; parquet: for Hugging Face, needs pyarrow; challenge: the contest's tensor."""
-    challenge_per_class: PositiveInt | None = None
-    """Images a class in the contest's tensor (its first track demands 10); null: as many as the smallest class has."""
-    licence: str | None = None
-    """Of the source's images, as the card says it; null: what is known of the kind of source."""
+def picked_setup(record: Mapping[str, Any], where: str) -> SamplingSetup:
+    """The sampling setup that a pilot picked. Raises UserError naming `where` if the record holds something else."""
+    return read(SamplingSetup, record["setup"], where)

@@ -16,24 +16,6 @@ from diffdistill.config.fields import (
 )
 
 
-class Model(Block):
-    """U-ViT; image size, channels and classes come from the data."""
-
-    patch_size: PositiveInt
-    embed_dim: PositiveInt
-    depth: PositiveInt
-    num_heads: PositiveInt
-    mlp_ratio: PositiveFloat = 4.0
-
-    @model_validator(mode="after")
-    def _shapes_fit(self) -> Self:
-        if self.embed_dim % self.num_heads:
-            raise ValueError(f"embed_dim {self.embed_dim} is not a multiple of num_heads {self.num_heads}")
-        if self.depth % 2:
-            raise ValueError(f"depth {self.depth} is odd; long skip connections join two equal halves")
-        return self
-
-
 class Start(Block):
     """Weights that training starts from in place of random ones: a PyTorch state dict or a safetensors file."""
 
@@ -81,7 +63,6 @@ SWITCHES = {
     "subclasses",
     "augment",
     "augment_probability",
-    "further_ema_decays",
 }
 """Keys of Train that change nothing at their defaults."""
 
@@ -110,13 +91,16 @@ class OptimiserSettings(Block):
         return self
 
 
-class Train(OptimiserSettings):
+class Recipe(OptimiserSettings):
+    pass
+
+
+class Train(Recipe):
     slice_iterations: PositiveInt
     learning_rate: PositiveFloat = 2e-4
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.03
     betas: tuple[UnitInterval, UnitInterval] = (0.99, 0.999)
-    ema_decay: UnitInterval = 0.9999
-    further_ema_decays: Annotated[tuple[UnitInterval, ...], Field(max_length=9)] = ()
+    ema_decays: Annotated[tuple[UnitInterval, ...], Field(min_length=1, max_length=10)] = (0.9999,)
     """Of more averages of the weights, which are kept and measured beside that of ema_decay; choose takes the best."""
     flip: bool = True
     loss_weight: Literal["none", "min_snr"] = "none"
@@ -152,10 +136,8 @@ class Train(OptimiserSettings):
             raise ValueError(f"unknown family '{unknown[0]}' in augment; known: {', '.join(families)}")
         if self.subclasses > 1 and self.start is not None:
             raise ValueError("subclasses change what a label means, start weights know classes; give one of both")
-        if len({self.ema_decay, *self.further_ema_decays}) <= len(self.further_ema_decays):
-            raise ValueError(
-                f"ema_decay {self.ema_decay} and further_ema_decays {list(self.further_ema_decays)} contain one twice"
-            )
+        if len(set(self.ema_decays)) != len(self.ema_decays):
+            raise ValueError(f"duplicate values in ema_decays: {list(self.ema_decays)}")
         return self
 
     def start_file(self, experiment: str) -> str | None:

@@ -241,7 +241,7 @@ MOST_TPR = 0.1
 
 
 def reasons(
-    shares: dict[str, Share], copies: tuple[Proportion, Proportion], member: Membership
+    shares: dict[str, Share], copies: tuple[Proportion, Proportion], member: Membership | None
 ) -> tuple[list[str], list[str]]:
     """What flags a set or its weights as memorised, and what is noticed but weaker, in words.
 
@@ -257,6 +257,8 @@ def reasons(
             noticed.append(f"by {space}, train images are nearest a little too often: {share.value:.2f} for 0.5")
     if copies[0].low > copies[1].high:
         flagged.append(f"{copies[0].value:.2%} of the generated images are three times nearer to one train image")
+    if member is None:
+        return flagged, noticed
     if member.tpr_low > MOST_TPR:
         flagged.append(f"the loss finds {member.tpr:.0%} of the train images at 1 % false alarms")
     elif member.auc_low > 0.5:
