@@ -1,7 +1,7 @@
 """What small sets teach: random and herded real images, generated ones, and sets refined from each start.
 
-python -m benchmarks.small digits|fashion SET [SET ...] [--per-class 1 10 50] [--students convnet resnet18 mobilenet]
-                                              [--generated SAMPLES] [--settings KEY=VALUE ...]
+python -m benchmarks.small digits|fashion SET [SET ...] [--per-class 1 10 50] [--generated SAMPLES]
+                           [--architectures convnet resnet18 mobilenet] [--settings KEY=VALUE ...]
 python -m benchmarks.small page               writes benchmarks/SMALL.md from the recorded rows alone
 
 SET: real-random, real-herding, generated-random, generated-herding, refined-real, refined-noise, refined-generated,
@@ -14,7 +14,6 @@ import argparse
 import functools
 import json
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,27 +72,25 @@ class Task:
     def load(cls, name: str) -> "Task":
         own, fashion = FOLDER.parent / "config.yaml", FOLDER / "fashion.yaml"
         path, experiment = {"digits": (own, "digits"), "fashion": (fashion, "fashion_ours")}[name]
-        given = next(iter(_blocks(path).values()))[experiment]
+        given = _experiments(path)[experiment]
         train, validation, test = (
             image_files.load(FOLDER.parent / "data" / name / f"{part}.safetensors")
             for part in ("train", "validation", "test")
         )
-        return cls(name, train, validation, test, config.read(config.Protocol, given["evaluate"]["protocol"]))
+        return cls(
+            name, train, validation, test, config.read(config.Protocol, given["evaluate"]["protocol"], str(path))
+        )
 
     @property
     def statistics(self) -> training.Statistics:
-        return training.statistics(self.fitting(self.protocol), self.train.images)
-
-    @staticmethod
-    def fitting(protocol: config.Protocol) -> training.Protocol:
-        return training.Protocol(**protocol.model_dump())
+        return training.statistics(self.protocol, self.train.images)
 
     def classifier(
-        self, images: Tensor, labels: Tensor, seed: int, student: str, protocol: config.Protocol
+        self, images: Tensor, labels: Tensor, seed: int, architecture: str, protocol: config.Protocol
     ) -> training.Classifier:
         return training.fit(
-            images, labels, num_classes=len(self.train.classes), protocol=self.fitting(protocol), seed=seed, device=CPU,
-            statistics=self.statistics, progress=f"{student}, seed {seed}", student=student,
+            images, labels, num_classes=len(self.train.classes), protocol=protocol, seed=seed, device=CPU,
+            statistics=self.statistics, progress=f"{architecture}, seed {seed}", architecture=architecture,
         )  # fmt: skip
 
     @functools.cached_property
@@ -111,10 +108,10 @@ class Task:
         return source.images[chosen], source.labels[chosen]
 
 
-def _blocks(path: Path) -> dict[str, Any]:
-    """The experiments of a config file below their key, which was `datasets` before it was `experiments`."""
+def _experiments(path: Path) -> dict[str, Any]:
     given = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {key: given[key] for key in ("experiments", "datasets") if key in given}
+    found: dict[str, Any] = given.get("experiments") or given["datasets"]
+    return found
 
 
 @dataclass
@@ -165,20 +162,20 @@ def refined(task: Task, block: Refine, start: ImageSet) -> Refined:
 
 
 def measured(
-    task: Task, student: str, count: int, made: Callable[[int], tuple[Tensor, Tensor]]
+    task: Task, architecture: str, count: int, made: Callable[[int], tuple[Tensor, Tensor]]
 ) -> tuple[list[float], int]:
     """Test accuracies of so many trainings, and the number of images; made: seed -> images and labels."""
     accuracies = []
     for seed in range(count):
         images, labels = made(seed)
-        classifier = task.classifier(images, labels, seed, student, task.protocol)
+        classifier = task.classifier(images, labels, seed, architecture, task.protocol)
         accuracies.append(training.accuracy(classifier, task.test.images, task.test.labels))
     return accuracies, len(images)
 
 
-def record(task: Task, name: str, per_class: int, students: Sequence[str], generated: ImageSet | None,
+def record(task: Task, name: str, per_class: int, architectures: Sequence[str], generated: ImageSet | None,
            changes: dict[str, Any]) -> None:  # fmt: skip
-    """Measure one set with each student, and append a row for each."""
+    """Measure one set with each architecture, and append a row for each."""
     kind, how = (*name.split("-"), "")[:2]
     row: dict[str, Any] = {"data": task.name, "set": name, "per_class": per_class}
     source = generated if "generated" in name else task.train
@@ -187,23 +184,28 @@ def record(task: Task, name: str, per_class: int, students: Sequence[str], gener
     if kind == "refined":
         values = {"start": how, "images_per_class": per_class, "augment": task.protocol.augment,
                   "augment_mode": task.protocol.augment_mode, "width": 32}  # fmt: skip
-        block = config.read(Refine, {**values, **SETTINGS[task.name][per_class], **changes})
+        block = config.read(Refine, {**values, **SETTINGS[task.name][per_class], **changes}, "refine")
         found = refined(task, block, source)
         row |= {"refine": block.model_dump(mode="json", exclude_unset=True), "seconds": round(found.seconds),
                 "iterations": found.iterations, "validation": found.validation, "ended": found.ended}  # fmt: skip
         fixed = (found.images, found.labels)
-    for student in students:
+    for architecture in architectures:
         # other random images for each training; herding and refining give one set
         accuracies, images = measured(
-            task, student, CONVNETS if student == "convnet" else 3,
+            task, architecture, CONVNETS if architecture == "convnet" else 3,
             lambda seed: fixed if kind == "refined" else (
                 (source.images, source.labels) if not how else task.picked(source, how, per_class, seed)
             ),
         )  # fmt: skip
-        one = {**row, "student": student, "images": images, "accuracies": accuracies, "at": time.strftime("%Y-%m-%d")}
+        one = {
+            **row,
+            "architecture": architecture,
+            "images": images,
+            "accuracies": accuracies,
+        }
         with ROWS.open("a", encoding="utf-8") as file:
             file.write(json.dumps(one) + "\n")
-        print(f"{name}, {per_class} per class, {student}: {cell(one)}", flush=True)
+        print(f"{name}, {per_class} per class, {architecture}: {cell(one)}", flush=True)
 
 
 def cell(row: dict[str, Any]) -> str:
@@ -236,13 +238,13 @@ than the digits above.
 
 def page(rows: Sequence[dict[str, Any]]) -> str:
     """The tables; of a row that was measured twice the last one counts."""
-    last = {(row["data"], row["student"], row["set"], row["per_class"]): row for row in rows}
+    last = {(row["data"], row["architecture"], row["set"], row["per_class"]): row for row in rows}
     parts = [HEAD]
     for data, title in (("digits", "Digits, 8x8"), ("fashion", "Fashion-MNIST, 28x28")):
-        for student in ("convnet", "resnet18", "mobilenet"):
-            found = {key[2:]: row for key, row in last.items() if key[:2] == (data, student)}
+        for architecture in ("convnet", "resnet18", "mobilenet"):
+            found = {key[2:]: row for key, row in last.items() if key[:2] == (data, architecture)}
             if found:
-                parts.append(f"## {title}: {student}\n\n{_table(found)}\n")
+                parts.append(f"## {title}: {architecture}\n\n{_table(found)}\n")
         refining = [row for key, row in last.items() if key[:2] == (data, "convnet") and "refine" in row]
         if refining:
             parts.append(f"## {title}: how they were refined\n\n{_refining(refining)}\n")
@@ -264,7 +266,7 @@ def _table(found: dict[tuple[str, int], dict[str, Any]]) -> str:
 def _refining(rows: Sequence[dict[str, Any]]) -> str:
     lines = ["| set | per class | method | factor | iterations | seconds | validation |", "|---" * 7 + "|"]
     for row in sorted(rows, key=lambda row: (row["set"], row["per_class"])):
-        block = config.read(Refine, row["refine"])
+        block = config.read(Refine, row["refine"], ROWS.name)
         lines.append(
             f"| {row['set']} | {row['per_class']} | {block.method} | {block.factor} | {row['iterations']} "
             f"| {row['seconds']} | {100 * row['validation']:.1f} |"
@@ -277,7 +279,7 @@ def main() -> None:
     parser.add_argument("data", choices=("digits", "fashion", "page"))
     parser.add_argument("sets", nargs="*", choices=(*SETS, []))
     parser.add_argument("--per-class", nargs="+", type=int, default=[1, 10, 50])
-    parser.add_argument("--students", nargs="+", default=["convnet"])
+    parser.add_argument("--architectures", nargs="+", default=["convnet"])
     parser.add_argument("--generated", type=Path)
     parser.add_argument("--settings", nargs="*", default=[])
     given = parser.parse_args()
@@ -288,7 +290,7 @@ def main() -> None:
         changes = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in given.settings)}
         for name in given.sets:
             for per_class in given.per_class if name != "real" else [0]:
-                record(task, name, per_class, given.students, generated, changes)
+                record(task, name, per_class, given.architectures, generated, changes)
     rows = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
     PAGE.write_text(page(rows), encoding="utf-8")
 

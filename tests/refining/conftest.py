@@ -25,7 +25,7 @@ class Setting:
 
     def __init__(self, **changes: object) -> None:
         values = {"images_per_class": 2, "iterations": 8, "batch_real": 8, "augment": "scale_rotate", "seed": 3}
-        self.block = config.read(Refine, {**values, **changes})
+        self.block = config.read(Refine, {**values, **changes}, "refine")
         images, labels = halves(40, 0)
         self.real = matching.Real.of(images, labels, 2, ([0.4], [0.2]))
         self.networks = matching.Networks((1, 8, 8), 2, width=8, depth=2, momentum=0.9, weight_decay=5e-4)
