@@ -45,9 +45,9 @@ SETS = (
 )  # fmt: skip
 SETTINGS: dict[str, dict[int, dict[str, Any]]] = {
     "digits": {
-        1: {"iterations": 2000, "batch_real": 64},
-        10: {"iterations": 2000, "batch_real": 64},
-        50: {"iterations": 2000, "batch_real": 64},
+        1: {"iterations": 2000, "width": 32},
+        10: {"iterations": 2000, "width": 32},
+        50: {"iterations": 2000, "width": 32},
     },
     "fashion": {
         1: {"iterations": 3000, "factor": 2, "budget_seconds": 1500},
@@ -134,7 +134,7 @@ def refined(task: Task, block: Refine, start: ImageSet) -> Refined:
         values = sets.pixels_from_noise(sets.from_noise(classes, block.images_per_class, shape, block.seed))
     else:
         values = sets.from_images(start.images, start.labels, classes, block.images_per_class, block.factor, block.seed)
-    protocol, kept = block.validation_protocol(task.protocol), list[Tensor]()
+    protocol, kept = block.validation or task.protocol, list[Tensor]()
 
     def validate(stored: Tensor) -> float:
         images, labels = sets.train_set(stored, block.factor)
@@ -182,10 +182,9 @@ def record(task: Task, name: str, per_class: int, architectures: Sequence[str], 
     if source is None:
         raise SystemExit(f"{name} needs --generated SAMPLES")
     if kind == "refined":
-        values = {"start": how, "images_per_class": per_class, "augment": task.protocol.augment,
-                  "augment_mode": task.protocol.augment_mode, "width": 32}  # fmt: skip
-        block = config.read(Refine, {**values, **SETTINGS[task.name][per_class], **changes}, "refine")
-        found = refined(task, block, source)
+        values = {"start": how, "images_per_class": per_class, **SETTINGS[task.name][per_class], **changes}
+        block = config.read(Refine, values, "refine")
+        found = refined(task, block.completed(task.protocol), source)
         row |= {"refine": block.model_dump(mode="json", exclude_unset=True), "seconds": round(found.seconds),
                 "iterations": found.iterations, "validation": found.validation, "ended": found.ended}  # fmt: skip
         fixed = (found.images, found.labels)

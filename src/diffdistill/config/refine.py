@@ -7,8 +7,6 @@ from pydantic import Field, model_validator
 from diffdistill.config.evaluation import Protocol
 from diffdistill.config.fields import Block, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval
 
-METHODS = ("distribution_matching", "gradient_matching")
-
 
 class Refine(Block):
     method: Literal["distribution_matching", "gradient_matching"] = "distribution_matching"
@@ -38,7 +36,7 @@ class Refine(Block):
     """Of the networks that are matched; null: the protocol's."""
     augment: str | None = None
     """Families of the Siamese augmentation; null: the protocol's."""
-    augment_mode: Literal["one", "each"] = "one"
+    augment_mode: Literal["one", "each"] | None = None
     validate_every: PositiveInt = 500
     """Iterations between two short trainings on the set, tested on validation; the best set so far is the result."""
     validation: Protocol | None = None
@@ -56,12 +54,16 @@ class Refine(Block):
             raise ValueError("factor is for parametrisation pixels: a generator makes one image of one noise")
         return self
 
-    def validation_protocol(self, protocol: Protocol) -> Protocol:
-        """Of the short trainings; protocol: the experiment's."""
-        if self.validation is not None:
-            return self.validation
-        shorter = {name: max(1, value // 4) for name, value in protocol if name in ("steps", "epochs") and value}
-        return protocol.model_copy(update=shorter)
+    def completed(self, protocol: Protocol) -> Self:
+        """With the experiment's protocol where a value is null and the protocol has one."""
+        quarter = {name: max(1, value // 4) for name, value in protocol if name in ("steps", "epochs") and value}
+        values = {
+            "width": protocol.width,
+            "augment": protocol.augment,
+            "augment_mode": protocol.augment_mode,
+            "validation": protocol.model_copy(update=quarter),
+        }
+        return self.model_copy(update={name: value for name, value in values.items() if getattr(self, name) is None})
 
     @property
     def start_images(self) -> int:

@@ -89,10 +89,11 @@ def real_batch(members: Sequence[Tensor], size: int, iteration: int, seed: int) 
 
 def siamese(x: Tensor, block: Refine, iteration: int, classes: Sequence[int]) -> Tensor:
     """Images (K, B, C, H, W) transformed class by class; the transform depends on iteration and class alone."""
+    families, mode = block.augment or "", block.augment_mode or "one"
     made = [
         augment(
-            one, block.augment or "", generator("refining augment", block.seed, iteration, label),
-            mode=block.augment_mode, siamese=True,
+            one, families, generator("refining augment", block.seed, iteration, label),
+            mode=mode, siamese=True,
         )
         for one, label in zip(x, classes, strict=True)
     ]  # fmt: skip
@@ -133,10 +134,8 @@ def train_network(state: State, real: Real, block: Refine, networks: Networks) -
     for number in range(block.network_steps):
         key = state.iteration * block.network_steps + number
         chosen = batch_indices(len(real.labels), block.network_batch, key, derive_seed("refining train", block.seed))
-        x = augment(
-            real.normalised(chosen), block.augment or "", generator("refining train augment", block.seed, key),
-            mode=block.augment_mode,
-        )  # fmt: skip
+        draws = generator("refining train augment", block.seed, key)
+        x = augment(real.normalised(chosen), block.augment or "", draws, mode=block.augment_mode or "one")
         loss = F.cross_entropy(network(x), real.labels[chosen])
         grads = torch.autograd.grad(loss, list(network.parameters()))
         with torch.no_grad():

@@ -1,0 +1,176 @@
+"""Reads the train and the validation split, and samples to start from if the settings say so; writes the refined set.
+
+Real images of the train split are what is matched, and also the start if the settings say so. Validation decides which
+of the sets on the way is the result. Progress, and the best set so far, are kept in files beside the output that no
+rule declares: the same command goes on from them.
+"""
+
+import json
+import logging
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from diffdistill.classify import training
+from diffdistill.config import stages
+from diffdistill.config.refine import Refine
+from diffdistill.data import image_files
+from diffdistill.data.image_files import ImageSet
+from diffdistill.errors import UserError
+from diffdistill.refining import sets
+from diffdistill.refining.matching import Networks, Real
+from diffdistill.refining.parameters import Pixels
+from diffdistill.refining.refiner import Ended, Refiner
+from diffdistill.refining.state import State
+from diffdistill.runtime import devices, files, processes, provenance, tensor_files
+from diffdistill.runtime.program import Job
+
+logger = logging.getLogger("diffdistill")
+
+DERIVED = {
+    "real": "real images of the train split, changed",
+    "generated": "generated images, changed to match the real train split",
+    "noise": "noise, changed to match the real train split",
+}
+"""By start: what the images are derived from, as the set's metadata and its card say it."""
+
+
+def main(job: Job[stages.Refine]) -> None:
+    devices.set_up(job.threads)
+    device, protocol, output = devices.best_device(), job.settings.protocol, job.output("refined")
+    block = job.settings.refine.completed(protocol)
+    train, validation = (image_files.load(job.input(name)) for name in ("train", "validation"))
+    image_files.require_same_classes(job.input("train"), train, job.input("validation"), validation)
+    image_files.require_same_origin(job.input("train"), train.metadata, job.input("validation"), validation.metadata)
+    classes, constants = len(train.classes), training.statistics(protocol, train.images)
+    start = _start(job, block, train)
+    state = State.start(start.to(device), block.learning_rate, block.betas)
+    channels, side, _ = train.images.shape[1:]
+    networks = Networks(
+        (channels, side, side), classes, block.width or protocol.width, protocol.depth, protocol.momentum,
+        protocol.weight_decay,
+    )  # fmt: skip
+    metadata = _metadata(job, block, train)
+    progress, best = (output.with_name(f"{output.stem}.{name}{output.suffix}") for name in ("progress", "best"))
+    _take_up(state, progress, metadata["origin"], networks.initial(block.seed, 0, device))
+    parameters, stop = Pixels(block.factor), processes.StopSignal()
+    refiner = Refiner(
+        block,
+        Real.of(train.images.to(device), train.labels.to(device), classes, constants),
+        parameters,
+        networks,
+        validate=lambda stored: _accuracy(stored, validation, block, device),
+        keep=lambda stored: _save(best, stored, block.factor, metadata),
+        save=lambda state: state.save(progress, metadata),
+        stop_signal=lambda: stop.number,
+    )
+    ended = refiner.run(state)
+    if ended == "signal":
+        logger.info("signal %d: saved iteration %d; the same command goes on from it", stop.number, state.iteration)
+        sys.exit(128 + stop.number)
+    assert state.best is not None
+    _save(output, state.best, block.factor, metadata)
+    files.write_json(job.output("account"), _account(state, ended, block, device))
+    best.unlink(missing_ok=True)
+    progress.unlink(missing_ok=True)
+
+
+def _start(job: Job[stages.Refine], block: Refine, train: ImageSet) -> Tensor:
+    """The stored images float32 (K, n, C, H, W) in 0..1 that refining starts from."""
+    classes, shape = len(train.classes), tuple(train.images.shape[1:])
+    if block.start == "noise":
+        channels, height, width = shape
+        noise = sets.from_noise(classes, block.images_per_class, (channels, height, width), block.seed)
+        return sets.pixels_from_noise(noise)
+    source = train
+    if block.start == "generated":
+        path = job.input("start")
+        source = image_files.load(path)
+        image_files.require_same_classes(job.input("train"), train, path, source)
+        image_files.require_same_shape(job.input("train"), train, path, source)
+        image_files.require_same_origin(job.input("train"), train.metadata, path, source.metadata)
+    try:
+        return sets.from_images(source.images, source.labels, classes, block.images_per_class, block.factor, block.seed)
+    except ValueError as error:
+        raise UserError(f"refine.factor: {error}; change it") from error
+
+
+def _metadata(job: Job[stages.Refine], block: Refine, train: ImageSet) -> dict[str, str]:
+    """Of the refined set; `origin` decides whether a state belongs to this run, which its length and budget do not."""
+    made_from = provenance.of(job.settings, job.inputs, devices.best_device())
+    deciding = block.model_dump(mode="json", exclude={"iterations", "budget_seconds"})
+    origin = {"refine": deciding, "protocol": made_from["settings"]["protocol"], "inputs": made_from["inputs"]}
+    titles = {name: train.metadata[name] for name in ("class_titles",) if name in train.metadata}
+    return {
+        "classes": json.dumps(train.classes),
+        **titles,
+        **image_files.origin_of(train.metadata),
+        "made_by": f"diffdistill refine, {block.method}, start {block.start}, seed {block.seed}",
+        "derived_from": DERIVED[block.start],
+        "stored_images": str(len(train.classes) * block.images_per_class),
+        "origin": json.dumps(origin, sort_keys=True),
+        "made_from": json.dumps(made_from, sort_keys=True),
+    }
+
+
+def _take_up(state: State, progress: Path, origin: str, network: Any) -> None:
+    if not progress.exists():
+        return
+    if tensor_files.load(progress, lambda name: False)[1].get("origin") != origin:
+        logger.info("%s was made with other settings; starting again", progress)
+        return
+    state.load(progress, network)
+    logger.info("going on from %s at iteration %d", progress, state.iteration)
+
+
+def _accuracy(stored: Tensor, validation: ImageSet, block: Refine, device: torch.device) -> float:
+    """Mean accuracy on validation of short trainings on the bytes that would be written."""
+    images, labels = sets.train_set(stored, block.factor)
+    short = block.validation
+    assert short is not None
+    found = [
+        training.accuracy(
+            training.fit(
+                images, labels, num_classes=len(validation.classes), protocol=short, seed=seed, device=device,
+                statistics=training.statistics(short, images), progress=f"validation, seed {seed}",
+            ),
+            validation.images,
+            validation.labels,
+        )
+        for seed in block.validation_seeds
+    ]  # fmt: skip
+    logger.info("validation accuracy %.4f", statistics.mean(found))
+    return statistics.mean(found)
+
+
+def _save(path: Path, stored: Tensor, factor: int, metadata: dict[str, str]) -> None:
+    images, labels = sets.train_set(stored, factor)
+    image_files.save(path, images, labels, metadata)
+
+
+def _account(state: State, ended: Ended, block: Refine, device: torch.device) -> dict[str, Any]:
+    best = max(state.history, key=lambda row: (row[1], row[0]))
+    logger.info(
+        "iteration %d of %d is the best: validation accuracy %.4f; %.0f s", best[0], state.iteration, best[1],
+        state.seconds,
+    )  # fmt: skip
+    return {
+        "start": block.start,
+        "derived_from": DERIVED[block.start],
+        "method": block.method,
+        "seconds": round(state.seconds, 3),
+        "iterations": state.iteration,
+        "ended_by": ended,
+        "best_iteration": int(best[0]),
+        "validation": [
+            {"iteration": int(iteration), "accuracy": accuracy, "seconds": round(seconds, 3)}
+            for iteration, accuracy, seconds in state.history
+        ],
+        "stored_images_per_class": block.images_per_class,
+        "images_per_class": block.start_images,
+        "machine": devices.describe(device),
+    }
