@@ -1,8 +1,12 @@
 """Cutting, enlarging and putting together, by hand."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from diffdistill.data import image_files
+from diffdistill.errors import UserError
 from diffdistill.refining import grids, sets
 
 
@@ -52,3 +56,14 @@ def test_noise_of_an_image_depends_on_its_place_and_the_seed() -> None:
     assert not torch.equal(noise, sets.from_noise(2, 3, (1, 4, 4), seed=2))
     pixels = sets.pixels_from_noise(noise)
     assert pixels.min() >= 0 and pixels.max() <= 1 and 0.1 < pixels.std() < 0.4
+
+
+def test_a_set_counts_as_the_images_that_it_stores(tmp_path: Path) -> None:
+    path, images = tmp_path / "set.safetensors", torch.zeros(8, 1, 2, 2, dtype=torch.uint8)
+    for metadata, expected in (({}, 8), ({"stored_images": "2"}, 2)):
+        image_files.save(path, images, torch.arange(8) % 2, {"classes": '["a", "b"]', **metadata})
+        assert image_files.stored_images(path) == expected
+    for wrong in ("9", "-1", "0", "two"):
+        image_files.save(path, images, torch.arange(8) % 2, {"classes": '["a", "b"]', "stored_images": wrong})
+        with pytest.raises(UserError, match="'stored_images' is"):
+            image_files.stored_images(path)

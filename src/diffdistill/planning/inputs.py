@@ -136,6 +136,14 @@ def selection(plan: Plan, wildcards: Wildcards) -> Files:
     return files
 
 
+def refine(plan: Plan, wildcards: Wildcards) -> Files:
+    """What is matched, what decides, and the selection if refining starts from it."""
+    one, name = plan.experiment(wildcards), wildcards.experiment
+    files: Files = {part: plan.split(name, part) for part in ("train", "validation")}
+    generated = one.refine is not None and one.refine.start == "generated"
+    return files | ({"start": f"{_results(wildcards)}/selected.safetensors"} if generated else {})
+
+
 def baseline(plan: Plan, wildcards: Wildcards) -> Files:
     """The set that random images are taken from; the distilled set, whose size counts; the training on all of it.
 
@@ -242,6 +250,7 @@ INPUTS: Mapping[str, Callable[[Plan, Wildcards], Files]] = {
     "tune": tune,
     "sample": sample,
     "selection": selection,
+    "refine": refine,
     "baseline": baseline,
     "accuracy": accuracy,
     "baselines": baselines,
