@@ -31,7 +31,7 @@ def refine(
     folder: Path, name: str = "refined", inputs: tuple[str, ...] = ("train", "validation"), **changes: Any
 ) -> int:
     named = [f"{'start' if one == 'samples' else one}={folder / one}.safetensors" for one in inputs]
-    outputs = [f"refined={folder / name}.safetensors", f"account={folder / name}.json"]
+    outputs = [f"refined={folder / name}.safetensors", f"account={folder / name}.json", f"pictures={folder / name}.png"]
     settings = json.dumps({"refine": {**BLOCK, **changes}, "protocol": PROTOCOL})
     return main(["refine", "--settings", settings, "--threads", "1", "--in", *named, "--out", *outputs])
 
@@ -48,7 +48,7 @@ def test_a_refined_set_says_what_it_is_made_of_and_is_the_best_one(folder: Path)
     assert [row[0] for row in rows] == [0, 3, 6]
     assert account["best_iteration"] == max(rows, key=lambda row: (row[1], row[0]))[0]
     assert sorted(path.name for path in folder.iterdir() if "refined" in path.name) == [
-        "refined.json", "refined.safetensors",
+        "refined.json", "refined.png", "refined.safetensors",
     ]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ rule refine:
     output:
         refined="results/{experiment}/distilled.safetensors",
         account="results/{experiment}/refined.json",
+        pictures="results/{experiment}/refined.png",
     log:
         "logs/{experiment}/refine.log",
     benchmark:

@@ -31,8 +31,8 @@ def rows_shown(classes: int) -> int:
     return classes if classes <= MOST_ROWS else COLUMNS
 
 
-def samples(drawn: ImageSet, real: ImageSet) -> Figure:
-    """A row a class: generated images left, real ones right. Raises UserError if a set holds no image."""
+def samples(drawn: ImageSet, real: ImageSet, titles: tuple[str, str] = ("generated", "real")) -> Figure:
+    """A row per class: one set left, the other right. Raises UserError if a set holds no image."""
     names = excerpt.titles(real.metadata)
     shown = excerpt.spread(len(names), rows_shown(len(names)))
     labels = [_cut(_short(names[label])) for label in shown]
@@ -44,7 +44,7 @@ def samples(drawn: ImageSet, real: ImageSet) -> Figure:
     left, top, gap = 34 + 15 * max(map(len, labels)), 54, 40
     canvas = _Canvas(left + 2 * width + gap + MARGIN, top + height + MARGIN)
     part = "" if len(shown) == len(names) else f": {len(shown)} of {len(names)} classes"
-    for place, (title, mosaic) in enumerate(zip(("generated", "real"), mosaics, strict=True)):
+    for place, (title, mosaic) in enumerate(zip(titles, mosaics, strict=True)):
         canvas.image(mosaic, left + place * (width + gap), top)
         canvas.text(title + part, left + place * (width + gap), top - 16, size=11, ha="left", va="baseline")
     pitch = mosaics[0].shape[0] / len(shown)

@@ -26,6 +26,7 @@ from diffdistill.refining.matching import Networks, Real
 from diffdistill.refining.parameters import Pixels
 from diffdistill.refining.refiner import Ended, Refiner
 from diffdistill.refining.state import State
+from diffdistill.report import figures, mosaics
 from diffdistill.runtime import devices, files, processes, provenance, tensor_files
 from diffdistill.runtime.program import Job
 
@@ -75,6 +76,11 @@ def main(job: Job[stages.Refine]) -> None:
     assert state.best is not None
     _save(output, state.best, block.factor, metadata)
     files.write_json(job.output("account"), _account(state, ended, block, device))
+    before, after = (
+        ImageSet(*sets.train_set(one, block.factor), train.classes, metadata)
+        for one in (parameters.stored(start), state.best)
+    )
+    figures.save(mosaics.samples(before, after, titles=("start", "refined")), job.output("pictures"))
     best.unlink(missing_ok=True)
     progress.unlink(missing_ok=True)
 
