@@ -18,7 +18,7 @@ from diffdistill.data.augment import augment
 from diffdistill.data.batches import batch_indices
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensor_files
-from diffdistill.runtime.compiling import with_fallback
+from diffdistill.runtime.compiling import Fallback
 from diffdistill.runtime.seeds import derive_seed, generator
 
 COMPILE_PAYS = {"cpu": 1.5e13, "cuda": 3e15}
@@ -174,7 +174,7 @@ def fit(
         compile = compile and convnet  # whose operations these are
     whole_batch: Callable[[Tensor], Tensor] = network
     if compile:
-        whole_batch = with_fallback(torch.compile(network, dynamic=False), network)
+        whole_batch = Fallback(torch.compile(network, dynamic=False), network)
 
     def optimiser() -> torch.optim.SGD:
         return torch.optim.SGD(

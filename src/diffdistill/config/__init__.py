@@ -11,12 +11,20 @@ from diffdistill.config.fid import INCEPTION_CHECKSUM, INCEPTION_URL, Checkpoint
 from diffdistill.config.fields import Block, as_json, read
 from diffdistill.config.generator import Generator, SamplesGenerator, TrainGenerator
 from diffdistill.config.load import Config, parse, refuse_old_results
-from diffdistill.config.model import Model, UNetModel, UViTModel
+from diffdistill.config.model import Model, Prediction, UNetModel, UViTModel, parse_model
 from diffdistill.config.refine import Refine
 from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select, Solver
 from diffdistill.config.source import Source
 from diffdistill.config.study import Run, Study
-from diffdistill.config.training import OptimiserSettings, Recipe, Start, Train, Tune
+from diffdistill.config.training import (
+    OptimiserSettings,
+    Recipe,
+    Start,
+    Train,
+    Tune,
+    checkpoint_name,
+    split_checkpoint_name,
+)
 
 __all__ = [
     "INCEPTION_CHECKSUM",
@@ -36,6 +44,7 @@ __all__ = [
     "Measurement",
     "Model",
     "OptimiserSettings",
+    "Prediction",
     "Protocol",
     "Recipe",
     "Refine",
@@ -55,7 +64,10 @@ __all__ = [
     "UNetModel",
     "UViTModel",
     "as_json",
+    "checkpoint_name",
     "parse",
+    "parse_model",
     "read",
     "refuse_old_results",
+    "split_checkpoint_name",
 ]

@@ -15,7 +15,7 @@ from diffdistill.config.refine import Refine
 from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select
 from diffdistill.config.source import Source
 from diffdistill.config.study import SAMPLE_SETS, Run, Study
-from diffdistill.config.training import Train, Tune
+from diffdistill.config.training import Train, Tune, checkpoint_name
 from diffdistill.errors import UserError
 
 MAX_MEASUREMENTS = 2_000
@@ -76,6 +76,27 @@ class Experiment(Block):
         return self
 
     @model_validator(mode="after")
+    def _sampling_fits(self) -> Self:
+        if self.fid is not None and self.fid.solver.algorithm == "consistency":
+            raise ValueError("fid.solver: 'consistency' needs tuned weights, and fid measures untuned ones; change it")
+        if self.sample is None:
+            return self
+        consistency = self.sample.solver.algorithm == "consistency"
+        if consistency and self.tune is None:
+            raise ValueError("sample.solver.algorithm 'consistency' needs tuned weights; add the block tune")
+        if consistency and self.checkpoint.by == "pilot":
+            raise ValueError(
+                "checkpoint.by 'pilot' samples untuned weights, but sample.solver.algorithm 'consistency' needs tuned "
+                "ones; set checkpoint.by: fid"
+            )
+        if self.sample.guidance is None:
+            return self
+        if consistency:
+            raise ValueError("sample.guidance and sample.solver.algorithm 'consistency' cannot be combined; remove one")
+        self._guidance_fits("sample.guidance", self.sample.guidance)
+        return self
+
+    @model_validator(mode="after")
     def _intervals_fit(self) -> Self:
         if self.train is None:
             return self
@@ -106,27 +127,6 @@ class Experiment(Block):
             f"{count} {what}; the limit is {MAX_MEASUREMENTS}: raise fid.every, or lower the number of "
             "train.ema_decays, checkpoint.candidates, checkpoint.setups or checkpoint.seeds"
         )
-
-    @model_validator(mode="after")
-    def _sampling_fits(self) -> Self:
-        if self.fid is not None and self.fid.solver.algorithm == "consistency":
-            raise ValueError("fid.solver: 'consistency' needs tuned weights, and fid measures untuned ones; change it")
-        if self.sample is None:
-            return self
-        consistency = self.sample.solver.algorithm == "consistency"
-        if consistency and self.tune is None:
-            raise ValueError("sample.solver.algorithm 'consistency' needs tuned weights; add the block tune")
-        if consistency and self.checkpoint.by == "pilot":
-            raise ValueError(
-                "checkpoint.by 'pilot' samples untuned weights, but sample.solver.algorithm 'consistency' needs tuned "
-                "ones; set checkpoint.by: fid"
-            )
-        if self.sample.guidance is None:
-            return self
-        if consistency:
-            raise ValueError("sample.guidance and sample.solver.algorithm 'consistency' cannot be combined; remove one")
-        self._guidance_fits("sample.guidance", self.sample.guidance)
-        return self
 
     @model_validator(mode="after")
     def _setups_fit(self) -> Self:
@@ -255,7 +255,7 @@ class Experiment(Block):
         """
         decays = self.train.ema_decays if self.train is not None else ()
         return [
-            Ema(f"{step}-ema{number}" if number else str(step), step, decay)
+            Ema(checkpoint_name(step, number), step, decay)
             for step in (self.ema_steps() if steps is None else steps)
             for number, decay in enumerate(decays)
         ]

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -93,6 +93,10 @@ class Block(BaseModel):
                     hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(cls.model_fields)}"
                     raise ValueError(f"unknown key {short(str(key))}; {hint}")
         return values
+
+    def changed(self, **values: Any) -> Self:
+        """A copy with other values, checked like any block. Raises ValueError if they do not fit."""
+        return type(self).model_validate(self.model_dump() | values)
 
 
 B = TypeVar("B", bound=Block)

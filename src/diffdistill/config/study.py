@@ -51,7 +51,7 @@ class Study(Block):
     epochs: tuple[PositiveInt, ...] = ()
     """Other lengths, on all three sets; the challenge's are 101 and 1001."""
     equal_steps: bool = False
-    """All three sets with as many steps as the protocol's epochs, or the first of `epochs`, take on the distilled set."""
+    """All three sets with as many steps as `protocol.epochs`, or the first of `epochs`, take on the distilled set."""
     images_per_class: tuple[PositiveInt, ...] = ()
     """The first n images per class of the distilled set, n random real ones; for a selection also n random samples."""
     budget_fractions: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()

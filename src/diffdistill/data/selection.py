@@ -26,11 +26,26 @@ def every(labels: Tensor) -> Tensor:
 
 
 def at_random(labels: Tensor, images: int, seed: int) -> Tensor:
-    """Sorted indices (images,) int64 drawn without replacement, as equal in number per class as `images` allows.
+    """Sorted indices (images,) int64 picked without replacement, in equal numbers per class if the classes allow it.
 
-    Raises UserError if a class has too few images.
+    A class with too few images gives all of them. Raises UserError if there are too few in all.
     """
-    return per_class(labels, quotas(images, int(labels.max()) + 1), randomly(seed)).sort().values
+    return per_class(labels, fair_counts(images, labels.bincount().tolist()), randomly(seed)).sort().values
+
+
+def fair_counts(images: int, sizes: list[int]) -> list[int]:
+    """How many images each class gives: equal numbers, but not more than it has; the others share the rest.
+
+    Raises UserError if there are fewer than `images` in all.
+    """
+    if images > sum(sizes):
+        raise UserError(f"{images} images are asked for, but there are {sum(sizes)}; ask for fewer")
+    counts, open_classes = [0] * len(sizes), [label for label, size in enumerate(sizes) if size]
+    while (left := images - sum(counts)) > 0:
+        for label, more in zip(open_classes, quotas(left, len(open_classes)), strict=True):
+            counts[label] = min(sizes[label], counts[label] + more)
+        open_classes = [label for label in open_classes if counts[label] < sizes[label]]
+    return counts
 
 
 def quotas(images: int, num_classes: int) -> list[int]:

@@ -19,7 +19,8 @@ from diffdistill.classify.training import Classifier
 from diffdistill.config import stages
 from diffdistill.data import image_files, selection
 from diffdistill.data.image_files import ImageSet
-from diffdistill.diffusion import weights
+from diffdistill.diffusion import checkpoints
+from diffdistill.diffusion.loss import losses_at
 from diffdistill.errors import UserError
 from diffdistill.metrics import memorisation
 from diffdistill.report import figures
@@ -69,7 +70,7 @@ def main(job: Job[stages.Audit]) -> None:
         "equal_to_a_train_image": int((pairs[0][:, 0] == 0).sum()),
         "nearest": nearest,
         "three_times_nearer_to_one": {"generated": asdict(copies[0]), "held_out": asdict(copies[1])},
-        "membership": membership and {name: asdict(value) for name, value in membership.items()},
+        "membership": None if membership is None else {name: asdict(value) for name, value in membership.items()},
         "made_from": provenance.of(job.settings, job.inputs, device),
     }
     logger.info("flagged: %s", "; ".join(flagged) or "nothing")
@@ -107,8 +108,8 @@ def _membership(
     job: Job[stages.Audit], block: config.Audit, train: ImageSet, held_out: ImageSet, device: torch.device
 ) -> dict[str, memorisation.Membership]:
     """By the loss at each time, and at all of them together, on equally many train and held-out images per class."""
-    network, _, metadata = weights.load(job.input("weights"), device)
-    image_files.require_same_origin(job.input("weights"), metadata, job.input("train"), train.metadata)
+    checkpoint = checkpoints.load(job.input("weights"), device)
+    image_files.require_same_origin(checkpoint.path, checkpoint.metadata, job.input("train"), train.metadata)
     classes = len(train.classes)
     counts = torch.minimum(*(data.labels.bincount(minlength=classes) for data in (train, held_out)))
     if counts.sum() > block.members:
@@ -117,10 +118,10 @@ def _membership(
     for data in (train, held_out):
         some = selection.per_class(data.labels, counts.tolist(), selection.randomly(block.seed))
         losses.append(
-            memorisation.losses(
-                network, data.images[some], data.labels[some], times=block.times, noises=block.noises,
+            losses_at(
+                checkpoint.denoiser, data.images[some], data.labels[some], times=block.times, noises=block.noises,
                 seed=block.seed, batch_size=block.batch_size, device=device,
-            )
+            ).numpy()
         )  # fmt: skip
     members, others = losses
     by_time = {

@@ -58,11 +58,11 @@ def _distilled_images(job: Job[stages.StudyRun], train: ImageSet) -> int:
 
 def _protocol(protocol: Protocol, run: Run, distilled: int) -> Protocol:
     if run.epochs is not None:
-        protocol = protocol.model_copy(update={"epochs": run.epochs, "steps": None})
+        protocol = protocol.changed(epochs=run.epochs, steps=None)
     if run.equal_steps:
         steps = training.total_steps(protocol, distilled)
-        protocol = protocol.model_copy(update={"epochs": None, "steps": steps})
-    return protocol if run.augment else protocol.model_copy(update={"augment": ""})
+        protocol = protocol.changed(epochs=None, steps=steps)
+    return protocol if run.augment else protocol.changed(augment="")
 
 
 def _kept(job: Job[stages.StudyRun], train: ImageSet, distilled: int) -> Tensor:
