@@ -40,6 +40,7 @@ def test_what_is_null_comes_from_the_protocol() -> None:
         ({"network_steps": 1}, "network_iterations must be above 1"),
         ({"validation_seeds": [1, 1]}, "contain one twice"),
         ({"parametrisation": "latent", "factor": 2}, "a generator makes one image of one noise"),
+        ({"parametrisation": "latent", "start": "real"}, "the noise of real images is unknown"),
         ({"method": "trajectories"}, "distribution_matching"),
         ({"iteration": 3}, "did you mean 'iterations'"),
     ],
@@ -58,6 +59,14 @@ def test_only_a_generated_start_needs_samples(start: str) -> None:
     settings = SETTINGS["refine"](plan, wildcards)
     assert settings.model_dump()["refine"]["start"] == start
     assert plan.experiment(wildcards).sample_sets == ("random-samples", "all-samples")
+
+
+def test_latents_need_weights_and_few_evaluations_tuned_ones() -> None:
+    plan, wildcards = planned({"parametrisation": "latent", "solver": {"nfe": 2}})
+    files = INPUTS["refine"](plan, wildcards)
+    assert files["weights"] == "results/digits/checkpoint.safetensors" and "start" not in files
+    with pytest.raises(UserError, match="'consistency' needs tuned weights; add the block tune"):
+        planned({"parametrisation": "latent"})
 
 
 def test_studies_that_take_parts_of_the_samples_are_refused() -> None:

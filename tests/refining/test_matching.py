@@ -111,7 +111,7 @@ def test_a_class_without_real_images_and_a_foreign_state_are_refused(tmp_path: P
 def test_a_latent_start_is_refined_through_the_generator() -> None:
     """A generator that paints the class's half as bright as the noise's mean says."""
 
-    def decode(noise: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def decode(noise: torch.Tensor, labels: torch.Tensor, first: int) -> torch.Tensor:
         brightness = noise.mean((1, 2, 3), keepdim=True).tanh()
         mask = torch.stack([(torch.arange(8) // 4 == label).float() for label in labels.tolist()])
         return (brightness * mask[:, None, None, :]).expand(-1, 1, 8, 8)

@@ -38,15 +38,15 @@ def refiner(
 
     return Refiner(
         setting.block, setting.real, setting.parameters, setting.networks, validate, kept.append,
-        lambda state: saved.append(state.iteration), save_seconds=0.0, stop_signal=stop_signal, clock=Clock(),
+        lambda state: saved.append(state.iteration), due=lambda: True, stop_signal=stop_signal, clock=Clock(),
     )  # fmt: skip
 
 
 def test_the_best_of_the_validated_sets_is_kept_and_of_equal_ones_the_last() -> None:
     setting, kept, saved = Setting(validate_every=2), list[torch.Tensor](), list[int]()
     state = setting.start()
-    ended = refiner(setting, [0.5, 0.7, 0.6, 0.7, 0.1].__getitem__, kept, saved).run(state)
-    assert ended == "iterations" and state.iteration == 8
+    one = refiner(setting, [0.5, 0.7, 0.6, 0.7, 0.1].__getitem__, kept, saved)
+    assert one.run(state) == 0 and one.ended == "iterations" and state.iteration == 8
     assert [row[:2] for row in state.history] == [(0, 0.5), (2, 0.7), (4, 0.6), (6, 0.7), (8, 0.1)]
     assert len(kept) == 3 and torch.equal(kept[-1], state.best)
     after_six = setting.start()
@@ -58,7 +58,8 @@ def test_the_best_of_the_validated_sets_is_kept_and_of_equal_ones_the_last() -> 
 def test_the_budget_ends_it_and_the_last_set_is_validated() -> None:
     setting, kept, saved = Setting(validate_every=100, iterations=100, budget_seconds=20), [], []
     state = setting.start()
-    assert refiner(setting, lambda index: 0.1 * index, kept, saved).run(state) == "budget"
+    one = refiner(setting, lambda index: 0.1 * index, kept, saved)
+    assert one.run(state) == 0 and one.ended == "budget"
     assert 0 < state.iteration < 20 and state.seconds >= 20
     assert state.history[-1][0] == state.iteration and len(kept) == 2
 
@@ -75,11 +76,11 @@ def test_a_signal_ends_it_without_validation_and_it_goes_on_to_the_same_bits(tmp
     asked = iter([0] * 5 + [15] * 2)
     first = setting.start()
     stopped = refiner(setting, accuracy, kept, saved, lambda: next(asked))
-    assert stopped.run(first) == "signal" and first.iteration == 5
+    assert stopped.run(first) == 15 and stopped.ended == "signal" and first.iteration == 5
     first.save(tmp_path / "state.safetensors", {})
     resumed = setting.start()
     resumed.load(tmp_path / "state.safetensors", setting.networks.initial(0, 0, torch.device("cpu")))
-    assert refiner(setting, lambda index: 0.2, kept, saved).run(resumed) == "iterations"
+    assert refiner(setting, lambda index: 0.2, kept, saved).run(resumed) == 0
     assert torch.equal(resumed.values, whole.values) and torch.equal(resumed.best, whole.best)
     assert [row[:2] for row in resumed.history] == [row[:2] for row in whole.history]
 

@@ -8,7 +8,11 @@ import pytest
 import torch
 
 from diffdistill.__main__ import main
+from diffdistill.config import UViTModel
 from diffdistill.data import image_files
+from diffdistill.diffusion import checkpoints
+from diffdistill.diffusion.denoiser import NetworkDenoiser
+from diffdistill.diffusion.labels import LabelSpace
 from diffdistill.refining import matching
 from diffdistill.runtime import tensor_files
 from tests.refining.conftest import halves
@@ -66,6 +70,21 @@ def test_a_factor_gives_that_many_more_images_to_train_on(folder: Path) -> None:
     assert account["stored_images_per_class"] == 2 and account["images_per_class"] == 8
 
 
+def test_a_latent_set_is_made_by_the_generator(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = UViTModel(patch_size=4, embed_dim=16, depth=2, num_heads=2)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        denoiser = NetworkDenoiser(model, labels=LabelSpace(num_classes=2), image_shape=(1, 8, 8))
+    checkpoints.save_denoiser(folder / "weights.safetensors", denoiser, {**METADATA, "step": "5"})
+    few, inputs = {"algorithm": "dpmsolver++", "nfe": 2}, (*SPLITS, "weights")
+    assert refine(folder, inputs=inputs, parametrisation="latent", solver=few) == 0
+    made = image_files.load(folder / "refined.safetensors")
+    assert made.images.shape == (4, 1, 8, 8)
+    assert made.metadata["derived_from"] == "generated images, changed to match the real train split"
+    assert refine(folder, inputs=inputs, parametrisation="latent") == 2
+    assert "not tuned, but the solver 'consistency' needs tuned weights" in capsys.readouterr().err
+
+
 def stopped_at(iteration: int, monkeypatch: pytest.MonkeyPatch, folder: Path, name: str, **changes: Any) -> int:
     plain = matching.run
 
@@ -97,10 +116,10 @@ def test_progress_of_other_settings_is_left_and_of_fewer_iterations_is_used(
 ) -> None:
     stopped_at(4, monkeypatch, folder, "refined", start="real")
     assert refine(folder, start="real", iterations=9) == 0
-    assert "going on from" in capsys.readouterr().err
+    assert "resuming from" in capsys.readouterr().err
     stopped_at(4, monkeypatch, folder, "refined", start="real")
     assert refine(folder, start="real", seed=2) == 0
-    assert "made with other settings; starting again" in capsys.readouterr().err
+    assert "made with other settings; starting over" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

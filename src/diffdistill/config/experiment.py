@@ -154,6 +154,19 @@ class Experiment(Block):
             )
 
     @model_validator(mode="after")
+    def _refining_fits(self) -> Self:
+        if self.refine is None or self.refine.parametrisation != "latent":
+            return self
+        if not self.trains:
+            raise ValueError(
+                f"refine.parametrisation 'latent' needs a diffusion model, but generator.kind '{self.generator.kind}' "
+                "has none; set it to pixels"
+            )
+        if self.refine.solver.algorithm == "consistency" and self.tune is None:
+            raise ValueError("refine.solver.algorithm 'consistency' needs tuned weights; add the block tune")
+        return self
+
+    @model_validator(mode="after")
     def _study_fits(self) -> Self:
         study = self.study
         if study is None:
@@ -172,7 +185,7 @@ class Experiment(Block):
         if study.resamplings and not self.trains:
             raise ValueError(f"study.resamplings: generator.kind '{self.generator.kind}' cannot sample; remove it")
         if study.resamplings and self.refine is not None:
-            raise ValueError("study.resamplings does not refine the sets that it samples; remove it, or the block refine")
+            raise ValueError("study.resamplings does not refine what it samples; remove it, or the block refine")
         if study.budget_fractions and self.refine is not None:
             raise ValueError("study.budget_fractions: a refined set is no part of the samples; leave the list empty")
         if study.resamplings and len(self.evaluate.seeds) < 2:

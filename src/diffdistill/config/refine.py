@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from diffdistill.config.evaluation import Protocol
 from diffdistill.config.fields import Block, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval
+from diffdistill.config.sampling import Solver
 
 
 class Refine(Block):
@@ -17,6 +18,8 @@ class Refine(Block):
     """Images along a side of the grid that one stored image holds; 1: a stored image is one image."""
     parametrisation: Literal["pixels", "latent"] = "pixels"
     """latent: the noise that a generator maps to the image is refined, so that images stay among those it makes."""
+    solver: Solver = Solver(algorithm="consistency", nfe=2)
+    """Of parametrisation latent: what maps noise to images. Each of its evaluations is passed through backwards too."""
     iterations: PositiveInt = 2000
     budget_seconds: PositiveFloat | None = None
     """Refining ends at the first iteration beyond, whole iterations and validation included; null: all iterations."""
@@ -42,6 +45,8 @@ class Refine(Block):
     validation: Protocol | None = None
     """Of these trainings; null: the experiment's protocol in a quarter of its steps or epochs."""
     validation_seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
+    save_seconds: PositiveFloat = 60.0
+    """Between two saves of the progress."""
     seed: NonNegativeInt = 0
 
     @model_validator(mode="after")
@@ -52,6 +57,10 @@ class Refine(Block):
             raise ValueError("network_steps train a network between its iterations; network_iterations must be above 1")
         if self.parametrisation == "latent" and self.factor > 1:
             raise ValueError("factor is for parametrisation pixels: a generator makes one image of one noise")
+        if self.parametrisation == "latent" and self.start == "real":
+            raise ValueError(
+                "parametrisation latent starts from noise; the noise of real images is unknown; change start"
+            )
         return self
 
     def completed(self, protocol: Protocol) -> Self:

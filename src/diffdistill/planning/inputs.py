@@ -137,11 +137,16 @@ def selection(plan: Plan, wildcards: Wildcards) -> Files:
 
 
 def refine(plan: Plan, wildcards: Wildcards) -> Files:
-    """What is matched, what decides, and the selection if refining starts from it."""
-    one, name = plan.experiment(wildcards), wildcards.experiment
+    """What is matched, what decides, and the selection or the weights if refining starts from them."""
+    one, name, folder = plan.experiment(wildcards), wildcards.experiment, _results(wildcards)
     files: Files = {part: plan.split(name, part) for part in ("train", "validation")}
-    generated = one.refine is not None and one.refine.start == "generated"
-    return files | ({"start": f"{_results(wildcards)}/selected.safetensors"} if generated else {})
+    assert one.refine is not None
+    if one.refine.parametrisation == "latent":
+        weights = "tuned" if one.refine.solver.algorithm == "consistency" else "checkpoint"
+        files["weights"] = f"{folder}/{weights}.safetensors"
+    elif one.refine.start == "generated":
+        files["start"] = f"{folder}/selected.safetensors"
+    return files
 
 
 def baseline(plan: Plan, wildcards: Wildcards) -> Files:

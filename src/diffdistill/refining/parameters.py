@@ -9,8 +9,9 @@ from torch import Tensor
 from diffdistill.data import image_files
 from diffdistill.refining import grids
 
-Decode = Callable[[Tensor, Tensor], Tensor]
-"""(noise (N, C, H, W), labels int64 (N,)) -> images (N, C, H, W) in [-1, 1], with a gradient for the noise."""
+Decode = Callable[[Tensor, Tensor, int], Tensor]
+"""(noise (B, C, H, W), labels int64 (B,), first) -> images first, first+1, … like the noise in [-1, 1], with a gradient
+for the noise."""
 
 
 class Parametrisation(Protocol):
@@ -57,8 +58,9 @@ class Latent:
 
     def images(self, values: Tensor, classes: slice) -> Tensor:
         part = values[classes]
-        labels = torch.arange(len(values), device=values.device)[classes].repeat_interleave(values.shape[1])
-        made = self.decode(part.flatten(0, 1), labels)
+        numbers = torch.arange(len(values), device=values.device)[classes]
+        labels = numbers.repeat_interleave(values.shape[1])
+        made = self.decode(part.flatten(0, 1), labels, int(numbers[0]) * values.shape[1])
         return ((made + 1) / 2).clamp(0, 1).reshape(part.shape)
 
     def project(self, values: Tensor) -> None:

@@ -21,7 +21,8 @@ class Refiner:
     """One run of refining.
 
     validate: accuracy 0..1 that stored images uint8 (K, n, C, H, W) teach, on validation. keep: write the best set; it
-    is called before `save` writes a state that counts it as written. save_seconds: between two saved states.
+    is called before `save` writes a state that counts it as written. due: whether it is time to save, asked after every
+    iteration.
     """
 
     block: Refine
@@ -31,16 +32,18 @@ class Refiner:
     validate: Callable[[Tensor], float]
     keep: Callable[[Tensor], None]
     save: Callable[[State], None]
-    save_seconds: float = 60.0
+    due: Callable[[], bool] = lambda: False
     stop_signal: Callable[[], int] = lambda: 0
     clock: Callable[[], float] = time.monotonic
+    ended: Ended = "iterations"
+    """Why `run` ended."""
 
-    def run(self, state: State) -> Ended:
-        """Refine in place until the iterations or the budget are spent, or a signal came; the reason.
+    def run(self, state: State) -> int:
+        """Refine in place until the iterations or the budget are spent, or a signal came; that signal, or 0.
 
         A start is validated too, so that the result teaches validation no worse than the start.
         """
-        self._since, self._saved = self.clock(), self.clock()
+        self._since = self.clock()
         if not state.history:
             self._validate(state)
         code = matching.run(
@@ -52,7 +55,8 @@ class Refiner:
             self._validate(state)
         self._book(state)
         self.save(state)
-        return "signal" if code > 0 else "budget" if code < 0 else "iterations"
+        self.ended = "signal" if code > 0 else "budget" if code < 0 else "iterations"
+        return max(0, code)
 
     def _book(self, state: State) -> None:
         now = self.clock()
@@ -66,10 +70,9 @@ class Refiner:
     def _after(self, state: State) -> None:
         if state.iteration % self.block.validate_every == 0:
             self._validate(state)
-        if self.clock() - self._saved >= self.save_seconds:
+        if self.due():
             self._book(state)
             self.save(state)
-            self._saved = self.clock()
 
     def _validate(self, state: State) -> None:
         """The later of two equally good sets is kept: it was matched for longer."""

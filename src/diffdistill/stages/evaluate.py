@@ -26,7 +26,7 @@ def main(job: Job[stages.Evaluate]) -> None:
     if train_set in ("real-random", "random-samples"):
         size = image_files.stored_images(job.input("distilled"))
         if size >= len(kept):
-            logger.info("the distilled set counts as %d images, all are %d: this is the training on all", size, len(kept))
+            logger.info("the distilled set counts as %d images of %d: this is the training on all", size, len(kept))
             whole = files.read_record(job.input("whole"), "accuracy", "trained_on")
             files.write_json(job.output("accuracy"), {**whole, "train_set": train_set})
             return

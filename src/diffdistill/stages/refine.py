@@ -2,7 +2,7 @@
 
 Real images of the train split are what is matched, and also the start if the settings say so. Validation decides which
 of the sets on the way is the result. Progress, and the best set so far, are kept in files beside the output that no
-rule declares: the same command goes on from them.
+rule declares: the same command resumes from them.
 """
 
 import json
@@ -20,17 +20,21 @@ from diffdistill.config import stages
 from diffdistill.config.refine import Refine
 from diffdistill.data import image_files
 from diffdistill.data.image_files import ImageSet
+from diffdistill.diffusion import checkpoints
 from diffdistill.errors import UserError
+from diffdistill.generators.diffusion import require_tuned
+from diffdistill.generators.latent import decoder
 from diffdistill.refining import sets
 from diffdistill.refining.matching import Networks, Real
-from diffdistill.refining.parameters import Pixels
+from diffdistill.refining.parameters import Latent, Parametrisation, Pixels
 from diffdistill.refining.refiner import Ended, Refiner
 from diffdistill.refining.state import State
 from diffdistill.report import figures, mosaics
-from diffdistill.runtime import devices, files, processes, provenance, tensor_files
+from diffdistill.runtime import devices, files, provenance, tensor_files
 from diffdistill.runtime.program import Job
+from diffdistill.runtime.resuming import Progress, StopSignal
 
-logger = logging.getLogger("diffdistill")
+logger = logging.getLogger(__name__)
 
 DERIVED = {
     "real": "real images of the train split, changed",
@@ -42,56 +46,66 @@ DERIVED = {
 
 def main(job: Job[stages.Refine]) -> None:
     devices.set_up(job.threads)
-    device, protocol, output = devices.best_device(), job.settings.protocol, job.output("refined")
+    progress = Progress(job.output("refined"), job.settings.refine.save_seconds)
+    with progress.lock():
+        if signal := _refine(job, progress):
+            sys.exit(128 + signal)
+
+
+def _refine(job: Job[stages.Refine], progress: Progress) -> int:
+    """Returns the signal that stopped it, or 0."""
+    device, protocol = devices.best_device(), job.settings.protocol
     block = job.settings.refine.completed(protocol)
     train, validation = (image_files.load(job.input(name)) for name in ("train", "validation"))
     image_files.require_same_classes(job.input("train"), train, job.input("validation"), validation)
     image_files.require_same_origin(job.input("train"), train.metadata, job.input("validation"), validation.metadata)
-    classes, constants = len(train.classes), training.statistics(protocol, train.images)
-    start = _start(job, block, train)
-    state = State.start(start.to(device), block.learning_rate, block.betas)
     channels, side, _ = train.images.shape[1:]
     networks = Networks(
-        (channels, side, side), classes, block.width or protocol.width, protocol.depth, protocol.momentum,
+        (channels, side, side), len(train.classes), block.width or protocol.width, protocol.depth, protocol.momentum,
         protocol.weight_decay,
     )  # fmt: skip
-    metadata = _metadata(job, block, train)
-    progress, best = (output.with_name(f"{output.stem}.{name}{output.suffix}") for name in ("progress", "best"))
-    _take_up(state, progress, metadata["origin"], networks.initial(block.seed, 0, device))
-    parameters, stop = Pixels(block.factor), processes.StopSignal()
+    parameters, start = (
+        _latent(job, block, train, device) if block.parametrisation == "latent" else _pixels(job, block, train)
+    )
+    metadata, state = _metadata(job, block, train), State.start(start.to(device), block.learning_rate, block.betas)
+    _take_up(state, progress.path, metadata["origin"], networks.initial(block.seed, 0, device))
+    best, stop = progress.path.with_name(f"{progress.output.stem}.best{progress.output.suffix}"), StopSignal()
     refiner = Refiner(
         block,
-        Real.of(train.images.to(device), train.labels.to(device), classes, constants),
+        Real.of(
+            train.images.to(device), train.labels.to(device), len(train.classes),
+            training.statistics(protocol, train.images),
+        ),
         parameters,
         networks,
         validate=lambda stored: _accuracy(stored, validation, block, device),
         keep=lambda stored: _save(best, stored, block.factor, metadata),
-        save=lambda state: state.save(progress, metadata),
+        save=lambda state: state.save(progress.path, metadata),
+        due=progress.due,
         stop_signal=lambda: stop.number,
-    )
-    ended = refiner.run(state)
-    if ended == "signal":
-        logger.info("signal %d: saved iteration %d; the same command goes on from it", stop.number, state.iteration)
-        sys.exit(128 + stop.number)
+    )  # fmt: skip
+    if signal := refiner.run(state):
+        logger.info("signal %d: saved iteration %d; the same command resumes from it", signal, state.iteration)
+        return signal
     assert state.best is not None
-    _save(output, state.best, block.factor, metadata)
-    files.write_json(job.output("account"), _account(state, ended, block, device))
     before, after = (
         ImageSet(*sets.train_set(one, block.factor), train.classes, metadata)
-        for one in (parameters.stored(start), state.best)
+        for one in (parameters.stored(start.to(device)).cpu(), state.best)
     )
     figures.save(mosaics.samples(before, after, titles=("start", "refined")), job.output("pictures"))
+    files.write_json(job.output("account"), _account(state, refiner.ended, block, device))
+    _save(progress.output, state.best, block.factor, metadata)
     best.unlink(missing_ok=True)
-    progress.unlink(missing_ok=True)
+    progress.finish()
+    return 0
 
 
-def _start(job: Job[stages.Refine], block: Refine, train: ImageSet) -> Tensor:
+def _pixels(job: Job[stages.Refine], block: Refine, train: ImageSet) -> tuple[Parametrisation, Tensor]:
     """The stored images float32 (K, n, C, H, W) in 0..1 that refining starts from."""
-    classes, shape = len(train.classes), tuple(train.images.shape[1:])
+    classes, (channels, height, width) = len(train.classes), train.images.shape[1:]
     if block.start == "noise":
-        channels, height, width = shape
         noise = sets.from_noise(classes, block.images_per_class, (channels, height, width), block.seed)
-        return sets.pixels_from_noise(noise)
+        return Pixels(block.factor), sets.pixels_from_noise(noise)
     source = train
     if block.start == "generated":
         path = job.input("start")
@@ -100,15 +114,32 @@ def _start(job: Job[stages.Refine], block: Refine, train: ImageSet) -> Tensor:
         image_files.require_same_shape(job.input("train"), train, path, source)
         image_files.require_same_origin(job.input("train"), train.metadata, path, source.metadata)
     try:
-        return sets.from_images(source.images, source.labels, classes, block.images_per_class, block.factor, block.seed)
+        start = sets.from_images(
+            source.images, source.labels, classes, block.images_per_class, block.factor, block.seed
+        )
     except ValueError as error:
         raise UserError(f"refine.factor: {error}; change it") from error
+    return Pixels(block.factor), start
+
+
+def _latent(
+    job: Job[stages.Refine], block: Refine, train: ImageSet, device: torch.device
+) -> tuple[Parametrisation, Tensor]:
+    """Noise float32 (K, n, C, H, W), and the denoiser that maps it to images."""
+    checkpoint = checkpoints.load(job.input("weights"), device)
+    image_files.require_same_origin(checkpoint.path, checkpoint.metadata, job.input("train"), train.metadata)
+    require_tuned(checkpoint, block.solver)
+    denoiser = checkpoint.denoiser.requires_grad_(False)
+    if checkpoint.classes != train.classes or denoiser.image_shape != tuple(train.images.shape[1:]):
+        raise UserError(f"{checkpoint.path} and {job.input('train')} differ in classes or images; make both again")
+    noise = sets.from_noise(len(train.classes), block.images_per_class, denoiser.image_shape, block.seed)
+    return Latent(decoder(denoiser, block.solver, seed=block.seed)), noise
 
 
 def _metadata(job: Job[stages.Refine], block: Refine, train: ImageSet) -> dict[str, str]:
     """Of the refined set; `origin` decides whether a state belongs to this run, which its length and budget do not."""
     made_from = provenance.of(job.settings, job.inputs, devices.best_device())
-    deciding = block.model_dump(mode="json", exclude={"iterations", "budget_seconds"})
+    deciding = block.model_dump(mode="json", exclude={"iterations", "budget_seconds", "save_seconds"})
     origin = {"refine": deciding, "protocol": made_from["settings"]["protocol"], "inputs": made_from["inputs"]}
     titles = {name: train.metadata[name] for name in ("class_titles",) if name in train.metadata}
     return {
@@ -127,10 +158,10 @@ def _take_up(state: State, progress: Path, origin: str, network: Any) -> None:
     if not progress.exists():
         return
     if tensor_files.load(progress, lambda name: False)[1].get("origin") != origin:
-        logger.info("%s was made with other settings; starting again", progress)
+        logger.info("%s was made with other settings; starting over", progress)
         return
     state.load(progress, network)
-    logger.info("going on from %s at iteration %d", progress, state.iteration)
+    logger.info("resuming from %s at iteration %d", progress, state.iteration)
 
 
 def _accuracy(stored: Tensor, validation: ImageSet, block: Refine, device: torch.device) -> float:
