@@ -147,18 +147,20 @@ def refined(task: Task, block: Refine, start: ImageSet) -> Refined:
         )  # fmt: skip
 
     state = State.start(values, block.learning_rate, block.betas)
-    ended = Refiner(
+    refiner = Refiner(
         block, matching.Real.of(task.train.images, task.train.labels, classes, task.statistics), Pixels(block.factor),
         matching.Networks(
             shape, classes, block.width or task.protocol.width, task.protocol.depth, task.protocol.momentum,
             task.protocol.weight_decay,
         ),
         validate, kept.append, lambda state: None,
-    ).run(state)  # fmt: skip
+    )  # fmt: skip
+    refiner.run(state)
     for row in state.history:
         print(f"iteration {row[0]:.0f}: validation {row[1]:.4f} after {row[2]:.0f} s", flush=True)
     images, labels = sets.train_set(kept[-1], block.factor)
-    return Refined(images, labels, state.seconds, state.iteration, max(row[1] for row in state.history), ended)
+    best = max(row[1] for row in state.history)
+    return Refined(images, labels, state.seconds, state.iteration, best, refiner.ended)
 
 
 def measured(

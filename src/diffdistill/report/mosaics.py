@@ -31,7 +31,7 @@ def rows_shown(classes: int) -> int:
     return classes if classes <= MOST_ROWS else COLUMNS
 
 
-def samples(drawn: ImageSet, real: ImageSet, titles: tuple[str, str] = ("generated", "real")) -> Figure:
+def samples(drawn: ImageSet, real: ImageSet, *, titles: tuple[str, str] = ("generated", "real")) -> Figure:
     """A row per class: one set left, the other right. Raises UserError if a set holds no image."""
     names = excerpt.titles(real.metadata)
     shown = excerpt.spread(len(names), rows_shown(len(names)))
