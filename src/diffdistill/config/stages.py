@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from diffdistill.config import evaluation, fid, generator, model, sampling, source, study, training
+from diffdistill.config import evaluation, fid, generator, model, refine, sampling, source, study, training
 from diffdistill.config.fields import Block, Checksum, Name, NonNegativeInt, PositiveInt, UnitInterval
 
 
@@ -148,6 +148,15 @@ class Selection(Settings):
     select: sampling.Select
 
 
+class Refine(Settings):
+    """Refine a small set until networks react to it as to the real train split."""
+
+    lower_for_memory = "refine.batch_real"
+    refine: refine.Refine
+    protocol: evaluation.Protocol
+    """Of the experiment: normalisation, augmentation and the ConvNets' size."""
+
+
 class Evaluate(Settings):
     """Train a ConvNet on one set with one seed and test it on the real test split."""
 
@@ -261,6 +270,7 @@ STAGES: Mapping[str, type[Settings]] = {
     "sample": Sample,
     "generate": Generate,
     "selection": Selection,
+    "refine": Refine,
     "evaluate": Evaluate,
     "accuracy": Accuracy,
     "study_run": StudyRun,

@@ -135,6 +135,18 @@ def load_rows(path: Path, rows: Sequence[int]) -> Tensor:
     return images
 
 
+def stored_images(path: Path) -> int:
+    """How many images a set counts as: fewer than it has if several were stored as one. Raises UserError as load does.
+
+    A set says so under `stored_images` in its metadata.
+    """
+    labels, metadata = load_labels_and_metadata(path)
+    stored = metadata.get("stored_images", str(len(labels)))
+    if not stored.isdecimal() or not 0 < int(stored) <= max(1, len(labels)):
+        raise UserError(f"{path}: 'stored_images' is {stored!r}, the set has {len(labels)} images; make it again")
+    return min(int(stored), len(labels))
+
+
 def require_same_classes(path_a: Path, set_a: ImageSet, path_b: Path, set_b: ImageSet) -> None:
     """Raises UserError if two files do not have the same class names in the same order."""
     if set_a.classes != set_b.classes:

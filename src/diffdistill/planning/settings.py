@@ -122,6 +122,12 @@ def selection(plan: Plan, wildcards: Wildcards) -> stages.Selection:
     return stages.Selection(select=plan.experiment(wildcards).select)
 
 
+def refine(plan: Plan, wildcards: Wildcards) -> stages.Refine:
+    one = plan.experiment(wildcards)
+    assert one.refine is not None
+    return stages.Refine(refine=one.refine, protocol=one.evaluate.protocol)
+
+
 def real_run(plan: Plan, wildcards: Wildcards) -> stages.Evaluate:
     protocol = plan.protocol_of(wildcards.dataset, wildcards.key)
     return stages.Evaluate(train_set="real", protocol=protocol, seed=int(wildcards.seed))
@@ -180,7 +186,7 @@ SETTINGS: Mapping[str, Callable[[Plan, Wildcards], stages.Settings]] = {
     function.__name__: function
     for function in (
         fetch, prepare, classifier, fid_reference, subclasses, train, weights, history, fid, pilot, checkpoint, tune,
-        sample, selection, real_run, evaluate, baseline, accuracy, study_run, study, resampling_settings, audit,
+        sample, selection, refine, real_run, evaluate, baseline, accuracy, study_run, study, resampling_settings, audit,
         export, export_card,
     )
 }  # fmt: skip
