@@ -1,6 +1,5 @@
 """The protocol's schedule in closed form; a training is a function of its seed."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +8,16 @@ import torch
 from sklearn.datasets import load_digits
 
 from diffdistill.classify import training
+from diffdistill.config import Protocol
 from diffdistill.data import augment
 from diffdistill.errors import UserError
 
-CHALLENGE = training.Protocol(
+CHALLENGE = Protocol(
     epochs=1001, steps=None, batch_size=256, learning_rate=0.01, momentum=0.9, weight_decay=5e-4, schedule="step",
     augment="color_crop_cutout_flip_scale_rotate", augment_mode="one", width=128, depth=3, mean=None, std=None,
 )  # fmt: skip
-SHORT = replace(
-    CHALLENGE, epochs=None, steps=100, batch_size=128, learning_rate=0.05, schedule="onecycle", width=64,
+SHORT = CHALLENGE.changed(
+    epochs=None, steps=100, batch_size=128, learning_rate=0.05, schedule="onecycle", width=64,
     augment="", augment_mode="each", mean=(0.0,), std=(0.37,),
 )  # fmt: skip
 VALUES, LABELS = load_digits(return_X_y=True)
@@ -25,7 +25,7 @@ IMAGES = torch.from_numpy(np.rint(VALUES.reshape(-1, 1, 8, 8) * 255 / 16).astype
 TARGETS = torch.from_numpy(LABELS.astype(np.int64))
 
 
-def fit(protocol: training.Protocol, seed: int, images: torch.Tensor = IMAGES[:1000]) -> training.Classifier:
+def fit(protocol: Protocol, seed: int, images: torch.Tensor = IMAGES[:1000]) -> training.Classifier:
     return training.fit(
         images, TARGETS[: len(images)], num_classes=10, protocol=protocol, seed=seed, progress="test",
         statistics=training.statistics(protocol, images), device=torch.device("cpu"),
@@ -54,7 +54,7 @@ def test_real_digits_are_learnt_and_the_seed_decides_every_bit() -> None:
 
 
 def test_a_classifier_survives_its_file(tmp_path: Path) -> None:
-    classifier = fit(replace(SHORT, steps=2, width=8), 0)
+    classifier = fit(SHORT.changed(steps=2, width=8), 0)
     classifier.to_file(tmp_path / "c.safetensors", [str(label) for label in range(10)])
     again = training.Classifier.from_file(tmp_path / "c.safetensors")
     assert torch.allclose(classifier(IMAGES[:20]), again(IMAGES[:20]), atol=1e-5)
@@ -67,8 +67,8 @@ def test_statistics_are_those_of_the_images() -> None:
 
 
 def test_a_loss_that_is_not_finite_stops() -> None:
-    with pytest.raises(UserError, match=r"loss of step .*learning_rate"):
-        fit(replace(SHORT, learning_rate=1e12, width=8), 0)
+    with pytest.raises(UserError, match=r"loss of step .*learning rate"):
+        fit(SHORT.changed(learning_rate=1e12, width=8), 0)
 
 
 def test_only_families_of_the_strategy_are_applied() -> None:
@@ -92,14 +92,14 @@ def test_a_length_in_steps_has_equal_batches_and_one_in_epochs_ends_each_with_th
 
 
 def test_only_a_long_training_is_compiled() -> None:
-    short = replace(CHALLENGE, epochs=1)
+    short = CHALLENGE.changed(epochs=1)
     assert training.operations(short, 256, 32) == 3 * 256 * 2 * 9 * 128 * (3 * 32**2 + 128 * 16**2 + 128 * 8**2)
     assert training.operations(SHORT, 1000, 8) < training.COMPILE_PAYS["cpu"] < training.operations(CHALLENGE, 9999, 32)
 
 
 @pytest.mark.slow
 def test_a_compiled_training_is_the_same_training() -> None:
-    protocol = replace(CHALLENGE, epochs=2, batch_size=100, width=16)  # 50 images are left over in each epoch
+    protocol = CHALLENGE.changed(epochs=2, batch_size=100, width=16)  # 50 images are left over in each epoch
     plain, compiled = (
         training.fit(
             IMAGES[:250], TARGETS[:250], num_classes=10, protocol=protocol, seed=0, progress="test", compile=compile,

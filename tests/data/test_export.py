@@ -65,7 +65,7 @@ def test_the_challenges_file_scores_as_our_images_do(tmp_path: Path) -> None:
     assert data.labels[order].tolist() == [0] * 6 + [1] * 6 + [2] * 6 + [3] * 6
     shape = {"num_classes": 4, "img_size": 8, "width": 8}
     network = ConvNet(**shape)
-    ours = Classifier(network, statistics, shape)(data.images[order])
+    ours = Classifier(network, statistics)(data.images[order])
     assert torch.allclose(network(tensor), ours, atol=1e-5)
     export.write_challenge(tmp_path / "ten.pt", data, *statistics, 2)
     assert torch.equal(torch.load(tmp_path / "ten.pt", weights_only=True)[2:4], tensor[6:8])

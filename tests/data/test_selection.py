@@ -63,11 +63,18 @@ def test_numbers_that_do_not_divide() -> None:
     assert labels[kept].tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
     assert torch.equal(kept, selection.per_class(labels, [3, 3, 2, 2], selection.randomly(0)))
     assert not torch.equal(kept, selection.per_class(labels, [3, 3, 2, 2], selection.randomly(1)))
-    with pytest.raises(UserError, match="class 1 has 10 images, 11 are asked for"):
+    with pytest.raises(UserError, match="class 1 has 10 images, but 11 are asked for"):
         selection.per_class(labels, [10, 11, 10, 10], selection.randomly(0))
 
 
 def test_only_confident_mistakes_count() -> None:
     labels, predicted = torch.tensor([0, 0, 0, 1]), torch.tensor([0, 1, 1, 0])
     confidence = torch.tensor([0.9, 0.5, 0.51, 0.99])
-    assert selection.mistaken(labels, predicted, confidence, above=0.5).tolist() == [False, False, True, True]
+    assert selection.contradicted(labels, predicted, confidence, above=0.5).tolist() == [False, False, True, True]
+
+
+def test_small_classes_give_all_that_they_have_and_the_others_the_rest() -> None:
+    labels = torch.tensor([0] * 20 + [1] * 3 + [2] * 9)
+    kept = selection.at_random(labels, 24, seed=0)
+    assert labels[kept].bincount().tolist() == [12, 3, 9] and len(set(kept.tolist())) == 24
+    assert selection.fair_counts(30, [20, 3, 9]) == [18, 3, 9] and selection.fair_counts(7, [20, 3, 9]) == [3, 2, 2]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,16 +16,10 @@ MOST_KILLS = 3
 def _slice(end: int) -> Job:
     train = {**TRAIN, "iterations": 120, "slice_iterations": 60}
     before = [("before", f"long/{end - 60}.safetensors")] if end > 60 else []
-    config = {"model": MODEL, "train": train, "every": 20, "until": end}
+    config = {"model": MODEL, "train": train, "snapshot_every": 20, "until": end}
     return Job("train", config, [("train", TRAIN_SET), *before], {"state": f"long/{end}.safetensors"})
 
 
-def _longer(name: str, **config: Any) -> Job:
-    """So that there is something to interrupt."""
-    return replace(JOBS[name], config=JOBS[name].config | config)
-
-
-TRAINING = {"protocol": {**JOBS["evaluate"].config["protocol"], "steps": 30}}
 CHAINS = {
     "prepare": [JOBS["prepare"]],
     "train": [
@@ -33,9 +27,9 @@ CHAINS = {
         *(weights_job(step, f"long/{end}.safetensors", f"long/{step}.weights") for step, end in ((60, 60), (100, 120))),
         Job("history", {}, [("states", f"long/{end}.safetensors") for end in (60, 120)], {"table": "long/loss.csv"}),
     ],
-    "fid": [_longer("fid", images=300), _longer("fid on", images=300), JOBS["choose"]],
-    "sample": [_longer("sample", images=2000)],
-    "evaluate": [_longer("evaluate", **TRAINING), _longer("evaluate on", **TRAINING), JOBS["accuracy"]],
+    "fid": [*(JOBS[name].within("measurement", images=300) for name in ("fid", "fid on")), JOBS["checkpoint"]],
+    "sample": [JOBS["sample"].within("sample", images=2000)],
+    "evaluate": [*(JOBS[name].within("protocol", steps=30) for name in ("evaluate", "evaluate on")), JOBS["accuracy"]],
 }  # fmt: skip
 """By stage: jobs that run one after the other, up to the tables made of what the stage writes."""
 
@@ -72,7 +66,7 @@ def through_kills(chain: Sequence[Job], folder: Path, expected: Undisturbed, mom
     for job, seconds in zip(chain, expected.seconds, strict=True):
         ended, tried = None, 0
         while ended is None:
-            process = Process(job.stage, job.argv(), folder)
+            process = Process(job.argv(), folder)
             ended = process.wait(moments.uniform(0, 1) * seconds if tried < MOST_KILLS else 120)
             if ended is None:
                 kills, tried = kills + process.kill(), tried + 1

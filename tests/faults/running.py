@@ -9,28 +9,29 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensor_files
+from tests import command
 
 STAGES = (
     "prepare",
     "train",
     "weights",
-    "fid_features",
+    "classifier",
     "fid_reference",
     "fid",
-    "choose",
+    "checkpoint",
     "sample",
     "evaluate",
     "accuracy",
     "history",
 )
 WARM = [
-    *(f"diffdistill.stages.{stage}" for stage in STAGES), "diffdistill.data.fetching", "diffdistill.diffusion.uvit",
+    *(f"diffdistill.stages.{stage}" for stage in STAGES), "diffdistill.data.fetching", "diffdistill.__main__",
     "diffdistill.runtime.devices", "sklearn.datasets", "torch._dynamo", "requests", "pooch",
 ]  # fmt: skip
 """Modules that the parent has imported before it starts a process."""
@@ -69,14 +70,14 @@ class Hindrance:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-def _in_child(stage: str, argv: list[str], folder: str, said: str, hindrance: Hindrance) -> None:
+def _in_child(argv: list[str], folder: str, said: str, hindrance: Hindrance) -> None:
     os.setpgid(0, 0)
     descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     os.environ.update(hindrance.environment)
     os.chdir(folder)
-    module = importlib.import_module(f"diffdistill.stages.{stage}")
+    entry = importlib.import_module("diffdistill.__main__")
     if hindrance.before is not None:
         hindrance.before()
     if hindrance.file_bytes is not None:
@@ -90,7 +91,7 @@ def _in_child(stage: str, argv: list[str], folder: str, said: str, hindrance: Hi
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-    code = module.main(argv)
+    code = entry.main(argv)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -99,12 +100,12 @@ def _in_child(stage: str, argv: list[str], folder: str, said: str, hindrance: Hi
 class Process:
     """A stage that runs."""
 
-    def __init__(self, stage: str, argv: list[str], folder: Path, hindrance: Hindrance | None = None) -> None:
+    def __init__(self, argv: list[str], folder: Path, hindrance: Hindrance | None = None) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(WARM)
         self._said = folder.with_name(f"{folder.name}.said")
         self._said.unlink(missing_ok=True)
-        arguments = (stage, argv, str(folder), str(self._said), hindrance or Hindrance())
+        arguments = (argv, str(folder), str(self._said), hindrance or Hindrance())
         self._process = context.Process(target=_in_child, args=arguments)
         self._process.start()
 
@@ -128,24 +129,24 @@ class Process:
         return self._process.exitcode == -signal.SIGKILL
 
 
-def run(stage: str, argv: list[str], folder: Path, hindrance: Hindrance | None = None) -> Ended:
+def run(argv: list[str], folder: Path, hindrance: Hindrance | None = None) -> Ended:
     """A stage run to its end in `folder`."""
-    process = Process(stage, argv, folder, hindrance)
+    process = Process(argv, folder, hindrance)
     ended = process.wait()
     if ended is None:
         process.kill()
-        raise AssertionError(f"{stage} still runs")
+        raise AssertionError(f"{argv[0]} still runs")
     return ended
 
 
 PROTOCOL = {"steps": 8, "width": 8, "batch_size": 32, "mean": [0.0], "std": [0.37]}
 TRAIN = {
     "iterations": 20, "slice_iterations": 10, "batch_size": 16, "learning_rate": 1e-3, "warmup_iterations": 5,
-    "ema_decay": 0.9, "log_every": 5, "save_seconds": 0.05,
+    "ema_decays": [0.9], "log_every": 5, "save_seconds": 0.05,
 }  # fmt: skip
 MODEL = {"patch_size": 4, "embed_dim": 32, "depth": 2, "num_heads": 2}
-TRAIN_SET, TEST_SET, FEATURES = "data/train.safetensors", "data/test.safetensors", "fid/features.safetensors"
-REFERENCE = "fid/reference.safetensors"
+TRAIN_SET, TEST_SET, CLASSIFIER = "data/train.safetensors", "data/test.safetensors", "data/classifier.safetensors"
+REFERENCE = "data/reference.safetensors"
 
 
 @dataclass(frozen=True)
@@ -153,46 +154,55 @@ class Job:
     """A stage's command line in parts, so that a test changes one of them."""
 
     stage: str
-    config: dict[str, Any]
+    settings: dict[str, Any]
     inputs: list[tuple[str, str]]
     outputs: dict[str, str]
 
     def argv(self, **changed: Any) -> list[str]:
-        """changed: values of the config."""
-        pairs = [f"{name}={path}" for name, path in self.inputs], [f"{n}={path}" for n, path in self.outputs.items()]
-        return ["--threads", "1", "--config", json.dumps(self.config | changed), "--in", *pairs[0], "--out", *pairs[1]]
+        """changed: values of the settings."""
+        return command.arguments(self.stage, self.settings | changed, self.inputs, self.outputs)
+
+    def within(self, block: str, **changed: Any) -> "Job":
+        """With other values in one block of its settings."""
+        return replace(self, settings=self.settings | {block: self.settings[block] | changed})
 
     def run(self, folder: Path, hindrance: Hindrance | None = None, **changed: Any) -> Ended:
-        return run(self.stage, self.argv(**changed), folder, hindrance)
+        return run(self.argv(**changed), folder, hindrance)
 
 
 def _slice(end: int) -> Job:
     before = [("before", f"train/{end - 10}.safetensors")] if end > 10 else []
-    config = {"model": MODEL, "train": TRAIN, "every": 10, "until": end}
-    return Job("train", config, [("train", TRAIN_SET), *before], {"state": f"train/{end}.safetensors"})
+    settings = {"model": MODEL, "train": TRAIN, "snapshot_every": 10, "until": end}
+    return Job("train", settings, [("train", TRAIN_SET), *before], {"state": f"train/{end}.safetensors"})
 
 
 def weights_job(step: int, state: str, weights: str) -> Job:
-    config = {"name": str(step), "step": step, "ema_decay": TRAIN["ema_decay"]}
-    return Job("weights", config, [("state", state)], {"weights": weights})
+    settings = {"name": str(step), "step": step, "ema_decay": TRAIN["ema_decays"][0]}
+    return Job("weights", settings, [("state", state)], {"weights": weights})
 
 
 def _fid(step: int) -> Job:
-    config = {"solver": {"steps": 3}, "images": 60, "batch_size": 30, "seed": 5, "devices": 1}
-    inputs = [("weights", f"weights/{step}.safetensors"), ("features", FEATURES), ("reference", REFERENCE)]
-    return Job("fid", config, inputs, {"fid": f"fid/{step}.json"})
+    settings = {"measurement": {"solver": {"nfe": 3}, "images": 60, "batch_size": 30, "seed": 5}, "devices": 1}
+    inputs = [("weights", f"weights/{step}.safetensors"), ("features", CLASSIFIER), ("reference", REFERENCE)]
+    return Job("fid", settings, inputs, {"fid": f"fid/{step}.json"})
+
+
+def _evaluate(seed: int) -> Job:
+    settings = {"train_set": "distilled", "seed": seed, "protocol": PROTOCOL}
+    inputs = [("train", "samples.safetensors"), ("test", TEST_SET)]
+    return Job("evaluate", settings, inputs, {"accuracy": f"accuracy/{seed}.json"})
 
 
 JOBS = {
     "prepare": Job(
-        "prepare", {"kind": "digits", "validation_per_class": 10, "test_per_class": 40}, [],
+        "prepare", {"source": {"kind": "digits", "validation_per_class": 10, "test_per_class": 40}}, [],
         {name: f"data/{name}.safetensors" for name in ("train", "validation", "test")},
     ),
-    "features": Job(
-        "fid_features", {"classifier": PROTOCOL, "seed": 0}, [("train", TRAIN_SET)], {"features": FEATURES}
+    "classifier": Job(
+        "classifier", {"protocol": PROTOCOL, "seed": 0}, [("train", TRAIN_SET)], {"classifier": CLASSIFIER}
     ),
     "reference": Job(
-        "fid_reference", {"features": "classifier"}, [("train", TRAIN_SET), ("features", FEATURES)],
+        "fid_reference", {"features": "classifier"}, [("train", TRAIN_SET), ("features", CLASSIFIER)],
         {"reference": REFERENCE},
     ),
     "train": _slice(10),
@@ -201,26 +211,22 @@ JOBS = {
     "weights on": weights_job(20, "train/20.safetensors", "weights/20.safetensors"),
     "fid": _fid(10),
     "fid on": _fid(20),
-    "choose": Job(
-        "choose", {},
+    "checkpoint": Job(
+        "checkpoint", {"by": "fid"},
         [*(("fid", f"fid/{step}.json") for step in (20, 10)),
          *(("weights", f"weights/{step}.safetensors") for step in (20, 10))],
-        {"table": "fid.csv", "chosen": "chosen.json", "weights": "chosen.safetensors"},
+        {"table": "fid.csv", "checkpoint": "checkpoint.json", "weights": "checkpoint.safetensors"},
     ),
     "sample": Job(
-        "sample", {"images": 200, "solver": {"steps": 3}, "batch_size": 64}, [("weights", "chosen.safetensors")],
+        "sample", {"sample": {"images": 200, "solver": {"nfe": 3}, "batch_size": 64}},
+        [("weights", "checkpoint.safetensors")],
         {"samples": "samples.safetensors", "account": "samples.json"},
     ),
-    "evaluate": Job(
-        "evaluate", {"dataset": "digits", "train_set": "distilled", "seed": 0, "protocol": PROTOCOL},
-        [("train", "samples.safetensors"), ("test", TEST_SET)], {"accuracy": "accuracy/0.json"},
-    ),
-    "evaluate on": Job(
-        "evaluate", {"dataset": "digits", "train_set": "distilled", "seed": 1, "protocol": PROTOCOL},
-        [("train", "samples.safetensors"), ("test", TEST_SET)], {"accuracy": "accuracy/1.json"},
-    ),
+    "evaluate": _evaluate(0),
+    "evaluate on": _evaluate(1),
     "accuracy": Job(
-        "accuracy", {}, [("accuracy", f"accuracy/{seed}.json") for seed in (1, 0)], {"table": "accuracy.csv"}
+        "accuracy", {"experiment": "digits"}, [("accuracy", f"accuracy/{seed}.json") for seed in (1, 0)],
+        {"table": "accuracy.csv"},
     ),
 }  # fmt: skip
 """A tiny experiment on the digits, job by job, in an order in which they can run."""

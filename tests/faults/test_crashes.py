@@ -20,7 +20,18 @@ from tests.faults import fault
 from tests.faults.conftest import Disk
 from tests.faults.running import JOBS, NOBODY, TEST_SET, TRAIN, TRAIN_SET, Hindrance, contents, remove, run
 
-WRITERS = ["prepare", "features", "reference", "train", "weights", "fid", "choose", "sample", "evaluate", "accuracy"]
+WRITERS = [
+    "prepare",
+    "classifier",
+    "reference",
+    "train",
+    "weights",
+    "fid",
+    "checkpoint",
+    "sample",
+    "evaluate",
+    "accuracy",
+]
 MEGABYTE = 1 << 20
 
 
@@ -71,14 +82,14 @@ def test_a_log_that_cannot_be_written(project: Path, disk: Disk) -> None:
     log = disk.place / "accuracy.log"
     log.touch()
     fill(disk.place)
-    ended = run("accuracy", [*JOBS["accuracy"].argv(), "--log", str(log)], project)
+    ended = run([*JOBS["accuracy"].argv(), "--log", str(log)], project)
     assert ended.code == 0 and ended.said.count("the log cannot be written") == 1, ended.said
     assert "Traceback" not in ended.said and "Logging error" not in ended.said
     assert not log.read_text()
 
 
 @fault("F23", "a limit on the size of files", "one line names the file and the limit, nothing half is left")
-@pytest.mark.parametrize("name", ["prepare", "train", "sample", "choose"])
+@pytest.mark.parametrize("name", ["prepare", "train", "sample", "checkpoint"])
 def test_the_limit_of_a_files_size(project: Path, name: str) -> None:
     before = contents(project)
     JOBS[name].run(project, Hindrance(file_bytes=8000)).refused("file too large", "ulimit -f", "safetensors")
@@ -93,7 +104,7 @@ def test_no_room_for_the_pictures_of_a_folder(tmp_path: Path) -> None:
         for index in range(20):
             Image.new("L", (8, 8), index).save(tmp_path / "set" / name / f"{index}.png")
     settings = {"kind": "folder", "path": "set", "validation_per_class": 2, "test_per_class": 2}
-    job = replace(JOBS["prepare"], config=settings, inputs=[("source", "set")])
+    job = replace(JOBS["prepare"], settings={"source": settings}, inputs=[("source", "set")])
     before = contents(tmp_path)
     hindered = Hindrance(file_bytes=2000)  # they take 40 x 64
     job.run(tmp_path, hindered).refused(f"a temporary file in {tempfile.gettempdir()}", "file too large")
@@ -138,7 +149,9 @@ def test_a_folder_that_may_not_be_written(of_nobody: Path, name: str) -> None:
 
 
 @fault("F30", "no permission to read an input", "one line names the file")
-@pytest.mark.parametrize(("name", "path"), [("train", TRAIN_SET), ("evaluate", TEST_SET), ("choose", "fid/20.json")])
+@pytest.mark.parametrize(
+    ("name", "path"), [("train", TRAIN_SET), ("evaluate", TEST_SET), ("checkpoint", "fid/20.json")]
+)
 def test_an_input_that_may_not_be_read(of_nobody: Path, name: str, path: str) -> None:
     (of_nobody / path).chmod(0)
     JOBS[name].run(of_nobody, Hindrance(unprivileged=True)).refused(path, "permission denied", "give this user access")
@@ -154,7 +167,7 @@ def test_a_class_folder_that_may_not_be_read(of_nobody: Path) -> None:
     (of_nobody / "pictures/b").chmod(0)
     before = contents(of_nobody / "data")
     settings = {"kind": "folder", "path": "pictures", "validation_per_class": 1, "test_per_class": 1}
-    job = replace(JOBS["prepare"], config=settings, inputs=[("source", "pictures")])
+    job = replace(JOBS["prepare"], settings={"source": settings}, inputs=[("source", "pictures")])
     job.run(of_nobody, Hindrance(unprivileged=True)).refused("pictures/b", "permission denied")
     assert contents(of_nobody / "data") == before
     (of_nobody / "pictures/b").chmod(0o755)
@@ -174,21 +187,21 @@ def test_too_little_memory_to_read(project: Path) -> None:
     with (project / TRAIN_SET).open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         file.truncate(8 + len(text) + count * (pixels + 8))
-    before = (project / "fid/features.safetensors").read_bytes()
-    JOBS["features"].run(project, Hindrance(more_memory=100 * MEGABYTE)).refused("out of memory", "give the job more")
-    assert (project / "fid/features.safetensors").read_bytes() == before
+    before = (project / "data/classifier.safetensors").read_bytes()
+    JOBS["classifier"].run(project, Hindrance(more_memory=100 * MEGABYTE)).refused("out of memory", "give the job more")
+    assert (project / "data/classifier.safetensors").read_bytes() == before
     (project / TRAIN_SET).write_bytes(whole)
-    assert JOBS["features"].run(project, Hindrance(more_memory=500 * MEGABYTE)).code == 0
+    assert JOBS["classifier"].run(project, Hindrance(more_memory=500 * MEGABYTE)).code == 0
 
 
 @fault("F28", "the job is out of memory while it computes", "one line names batch_size; the old result is intact")
 def test_too_little_memory_to_compute(project: Path) -> None:
     before = contents(project)
-    many = {"images": 20_000, "batch_size": 20_000}
+    many = JOBS["sample"].within("sample", images=20_000, batch_size=20_000)
     hindered = Hindrance(more_memory=60 * MEGABYTE)
-    JOBS["sample"].run(project, hindered, **many).refused("out of memory", "batch_size")
+    many.run(project, hindered).refused("out of memory", "batch_size")
     assert contents(project) == before
-    ended = JOBS["sample"].run(project, hindered, **{**many, "images": 200, "batch_size": 50})
+    ended = many.within("sample", images=200, batch_size=50).run(project, hindered)
     assert ended.code == 0, ended.said
 
 

@@ -60,7 +60,7 @@ def die_at_a_call() -> None:
 
 
 @fault("F23", "a crash between writing and renaming", "killed at every single step of it, no half file ever shows")
-@pytest.mark.parametrize("name", ["prepare", "train", "choose", "sample"])
+@pytest.mark.parametrize("name", ["prepare", "train", "checkpoint", "sample"])
 def test_a_kill_at_every_step_of_writing(project: Path, name: str) -> None:
     job = JOBS[name]
     expected = results(project, job)
@@ -144,7 +144,7 @@ def test_no_shell_stands_between_a_signal_and_the_program() -> None:
         for command in re.findall(r"shell:\n\s+\"(.*)\"", file.read_text())
     ]
     assert len(commands) > 10
-    assert all(re.match(r"exec python .*diffdistill\.stages\.", command) for command in commands), commands
+    assert all(re.match(r"exec python .*diffdistill [a-z_]+ --", command) for command in commands), commands
 
 
 SNAKEFILE = """
@@ -154,7 +154,7 @@ rule table:
     retries: 1
     shell:
         "FILE=accuracy/0.json; [ -e tried ] || FILE=none.json; touch tried; "
-        "exec {python} -m diffdistill.stages.accuracy --log logs/table.log --in accuracy=$FILE --out table=accuracy.csv"
+        "exec {python} -m diffdistill accuracy --log logs/table.log --in accuracy=$FILE --out table=accuracy.csv"
 """
 
 
@@ -173,7 +173,7 @@ def test_the_log_of_a_failed_attempt_outlives_the_retry(project: Path) -> None:
 @fault("F26", "rows doubled or out of order after a restart", "tables are made anew, sorted, of one file a measurement")
 def test_tables_are_sorted_and_the_same_bytes_each_time(project: Path) -> None:
     before = contents(project)
-    for name in ("choose", "accuracy"):
+    for name in ("checkpoint", "accuracy"):
         remove(project, JOBS[name])
         assert JOBS[name].run(project).code == 0
     assert contents(project) == before
@@ -184,7 +184,7 @@ def test_tables_are_sorted_and_the_same_bytes_each_time(project: Path) -> None:
 
 
 @fault("F26", "one measurement stands twice in a table", "it is refused by name")
-@pytest.mark.parametrize("name", ["choose", "accuracy"])
+@pytest.mark.parametrize("name", ["checkpoint", "accuracy"])
 def test_a_measurement_given_twice_is_refused(project: Path, name: str) -> None:
     job, before = JOBS[name], contents(project)
     replace(job, inputs=[*job.inputs, job.inputs[0]]).run(project).refused("twice")
@@ -193,14 +193,14 @@ def test_a_measurement_given_twice_is_refused(project: Path, name: str) -> None:
 
 def a_long_training() -> Job:
     settings = {**TRAIN, "iterations": 50_000, "slice_iterations": 50_000}
-    config = {"model": MODEL, "train": settings, "every": 10_000, "until": 50_000}
+    config = {"model": MODEL, "train": settings, "snapshot_every": 10_000, "until": 50_000}
     return Job("train", config, JOBS["train"].inputs, {"state": "long/50000.safetensors"})
 
 
 @fault("F29", "two processes train into the same file", "the second one is refused by name, the first goes on")
 def test_a_second_training_of_one_slice_is_refused(project: Path) -> None:
     job = a_long_training()
-    first = Process(job.stage, job.argv(), project)
+    first = Process(job.argv(), project)
     progress = project / "long/50000.progress.safetensors"
     while not progress.exists():
         assert first.wait(0.02) is None
@@ -222,7 +222,7 @@ def test_two_processes_prepare_at_the_same_time(made: Path, tmp_path: Path) -> N
     for folder in folders:
         folder.mkdir()
         (folder / "data").symlink_to(tmp_path / "data")
-        processes.append(Process("prepare", JOBS["prepare"].argv(), folder))
+        processes.append(Process(JOBS["prepare"].argv(), folder))
     for process in processes:
         ended = process.wait()
         assert ended is not None and ended.code == 0
@@ -249,7 +249,7 @@ def test_the_clock_goes_backwards(project: Path) -> None:
     job = JOBS["sample"]
     remove(project, job)
     hindered = Hindrance(before=set_the_clock_back)
-    ended = replace(job, config={"budget_seconds": 4, "solver": {"steps": 3}, "batch_size": 64}).run(project, hindered)
+    ended = job.within("sample", images=None, budget_seconds=4).run(project, hindered)
     assert ended.code == 0, ended.said
     account = json.loads((project / "samples.json").read_text())
     assert 0 < account["used_seconds"] <= 4 and account["images"] > 100
@@ -262,7 +262,7 @@ def test_the_clock_goes_backwards(project: Path) -> None:
 @pytest.fixture
 def stopped(project: Path) -> Iterator[Process]:
     remove(project, JOBS["evaluate"])
-    process = Process("evaluate", CHAINS["evaluate"][0].argv(), project)
+    process = Process(CHAINS["evaluate"][0].argv(), project)
     yield process
     process.kill()
 

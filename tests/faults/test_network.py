@@ -141,7 +141,7 @@ def test_no_room_for_a_download(server: Server, tmp_path: Path) -> None:
 @fault("F31", "a killed download is taken for the file", "it starts anew; what the dead one left is removed")
 def test_a_killed_download(server: Server, tmp_path: Path) -> None:
     job = fetch_job(address(server, "slow"))
-    process = Process("fetch", job.argv(), tmp_path, Hindrance(environment=DIRECT))
+    process = Process(job.argv(), tmp_path, Hindrance(environment=DIRECT))
     while (
         not any(path.stat().st_size for path in (tmp_path / "raw").glob(".*")) if (tmp_path / "raw").exists() else True
     ):
@@ -164,7 +164,7 @@ def test_two_downloads_at_once(server: Server, tmp_path: Path) -> None:
     for folder in folders:
         folder.mkdir()
         (folder / "raw").symlink_to(tmp_path / "raw")
-        processes.append(Process("fetch", job.argv(), folder, Hindrance(environment=DIRECT)))
+        processes.append(Process(job.argv(), folder, Hindrance(environment=DIRECT)))
     deadline = time.monotonic() + 30
     while len(server.asked) < 2 and time.monotonic() < deadline:
         time.sleep(0.02)

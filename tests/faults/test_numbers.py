@@ -16,7 +16,7 @@ from diffdistill.errors import UserError
 from diffdistill.metrics import features, frechet
 from diffdistill.runtime import files, tensor_files
 from tests.faults import fault
-from tests.faults.running import FEATURES, JOBS, REFERENCE, TEST_SET, TRAIN, TRAIN_SET, contents
+from tests.faults.running import CLASSIFIER, JOBS, REFERENCE, TEST_SET, TRAIN, TRAIN_SET, contents
 
 
 def rewritten(path: Path, **metadata: str | None) -> None:
@@ -135,13 +135,17 @@ def test_slices_of_other_data_are_refused(project: Path, key: str, part: str | N
     JOBS["train on"].run(project).refused("train/10.safetensors", key, part or found, other)
 
 
-@fault("F12", "the distance of weights that were trained anew since", "choose refuses weights that were not measured")
+@fault(
+    "F12",
+    "the distance of weights that were trained anew since",
+    "the checkpoint rule refuses weights that were not measured",
+)
 def test_weights_that_were_not_measured_are_refused(project: Path) -> None:
-    chosen = json.loads((project / "chosen.json").read_text())["step"]
+    chosen = json.loads((project / "checkpoint.json").read_text())["step"]
     path = project / f"weights/{chosen}.safetensors"
     rewritten(path, machine="another")
     before = contents(project)
-    JOBS["choose"].run(project).refused(path.name, "not the weights whose distance was measured")
+    JOBS["checkpoint"].run(project).refused(path.name, "not the weights whose distance was measured")
     assert contents(project) == before
 
 
@@ -151,13 +155,13 @@ def test_weights_that_were_not_measured_are_refused(project: Path) -> None:
     "they are refused, with both values",
 )
 @pytest.mark.parametrize(
-    "column", ["images", "features", "solver", "evaluations", "seed", "features_sha256", "reference", "source_checksum"]
+    "column", ["images", "features", "solver", "nfe", "seed", "features_sha256", "reference", "source_checksum"]
 )
 def test_distances_of_two_kinds_are_refused(project: Path, column: str) -> None:
     path = project / "fid/20.json"
     row = json.loads(path.read_text())
     files.write_json(path, {**row, column: 77})
-    JOBS["choose"].run(project).refused(f"{column} is", "77", str(row[column]))
+    JOBS["checkpoint"].run(project).refused(f"{column} is", "77", str(row[column]))
 
 
 @fault(
@@ -190,7 +194,7 @@ def test_weights_of_another_cut_are_refused(project: Path) -> None:
 def test_the_train_split_is_at_no_distance_of_its_own_reference(made: Path) -> None:
     reference, about = tensor_files.load(made / REFERENCE)
     images = image_files.load(made / TRAIN_SET).images
-    values = features.of_images(about["features"], made / FEATURES, images, torch.device("cpu"), batch_size=37)
+    values = features.of_images(about["features"], made / CLASSIFIER, images, torch.device("cpu"), batch_size=37)
     found = frechet.mean_and_covariance(values)
     distance = frechet.frechet_distance(*found, reference["mean"].numpy(), reference["covariance"].numpy())
     assert abs(distance) < 1e-3
@@ -204,10 +208,10 @@ def test_the_train_split_is_at_no_distance_of_its_own_reference(made: Path) -> N
 def test_collapsed_and_few_images_have_a_finite_distance(made: Path) -> None:
     images = image_files.load(made / TRAIN_SET).images[:300]
     reference = frechet.mean_and_covariance(
-        features.of_images("classifier", made / FEATURES, images, torch.device("cpu"))
+        features.of_images("classifier", made / CLASSIFIER, images, torch.device("cpu"))
     )
     for odd in (images[:1].expand(100, -1, -1, -1), images[:3], torch.zeros(5, 1, 8, 8, dtype=torch.uint8)):
-        values = features.of_images("classifier", made / FEATURES, odd, torch.device("cpu"))
+        values = features.of_images("classifier", made / CLASSIFIER, odd, torch.device("cpu"))
         distance = frechet.frechet_distance(*frechet.mean_and_covariance(values), *reference)
         assert np.isfinite(distance) and distance > 0
 
@@ -225,8 +229,8 @@ def test_features_that_are_not_finite_are_named() -> None:
 )
 def test_measuring_and_sampling_change_no_state(project: Path) -> None:
     before = contents(project)
-    for name in ("fid", "sample"):
-        assert JOBS[name].run(project, seed=99).code == 0
+    for name, block in (("fid", "measurement"), ("sample", "sample")):
+        assert JOBS[name].within(block, seed=99).run(project).code == 0
     changed = {path for path, data in contents(project).items() if before[path] != data}
     assert changed <= {"fid/10.json", "samples.safetensors", "samples.json"}
 
@@ -242,7 +246,7 @@ def test_every_output_says_what_made_it(made: Path) -> None:
         assert tensor_files.load(made / path)[1]["cut"] == cut, path
     row = json.loads((made / "fid/10.json").read_text())
     assert row["source_checksum"] == checksum
-    assert row["features_sha256"] == files.sha256(made / FEATURES)
+    assert row["features_sha256"] == files.sha256(made / CLASSIFIER)
     assert row["weights_sha256"] == files.sha256(made / "weights/10.safetensors")
     row = json.loads((made / "accuracy/0.json").read_text())
     assert row["trained_on"] == files.sha256(made / "samples.safetensors")
@@ -252,7 +256,7 @@ def test_every_output_says_what_made_it(made: Path) -> None:
 
 
 @fault("F11", "a result of an older version lacks what is compared", "it is named, with what to do")
-@pytest.mark.parametrize(("job", "path"), [("choose", "fid/10.json"), ("accuracy", "accuracy/0.json")])
+@pytest.mark.parametrize(("job", "path"), [("checkpoint", "fid/10.json"), ("accuracy", "accuracy/0.json")])
 def test_a_result_that_says_too_little_is_named(project: Path, job: str, path: str) -> None:
     for text in ("{}", "[]", "null", '{"step": 10, "fid": 1.0}'):
         (project / path).write_text(text)

@@ -24,7 +24,7 @@ class Reader(nn.Module):
 
 def test_the_likeliest_class_and_its_probability() -> None:
     for batch_size in (1, 4, 6):
-        predicted, confidence = agreement.judge(Reader(), IMAGES, batch_size)
+        predicted, confidence = agreement.predict(Reader(), IMAGES, batch_size)
         assert predicted.tolist() == [0, 1, 2, 0, 1, 2]
         assert torch.allclose(confidence, torch.full((6,), 0.8))
 
@@ -41,8 +41,8 @@ def test_features_are_judged_as_the_images_are() -> None:
     shape = {"num_classes": 4, "img_size": 16, "width": 8, "depth": 2}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        classifier = Classifier(ConvNet(**shape), ([0.5] * 3, [0.25] * 3), shape).eval()
+        classifier = Classifier(ConvNet(**shape), ([0.5] * 3, [0.25] * 3)).eval()
     images = torch.randint(256, (50, 3, 16, 16), generator=generator("judged"), dtype=torch.uint8)
-    predicted = agreement.judge(classifier, images)[0]
+    predicted = agreement.predict(classifier, images)[0]
     assert len(predicted.unique()) > 1
-    assert torch.equal(agreement.judge_features(classifier, classifier.features(images).detach()), predicted)
+    assert torch.equal(agreement.predict_from_features(classifier, classifier.features(images).detach()), predicted)

@@ -24,7 +24,7 @@ def small_classifier() -> Classifier:
     shape = {"num_classes": 4, "img_size": 16, "width": 8, "depth": 2}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return Classifier(ConvNet(**shape), ([0.5] * 3, [0.25] * 3), shape)
+        return Classifier(ConvNet(**shape), ([0.5] * 3, [0.25] * 3))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from diffdistill.data import image_files
 from diffdistill.diffusion import weights
 from diffdistill.runtime import files
 from diffdistill.runtime.seeds import generator
-from diffdistill.stages import audit
+from tests import command
 
 CLASSES = ["a", "b"]
 METADATA = {"classes": json.dumps(CLASSES), "source_checksum": "x"}
@@ -38,16 +38,15 @@ def folder(tmp_path: Path) -> Path:
         torch.manual_seed(0)
         weights.save(tmp_path / "weights", shape.build().state_dict(), shape, METADATA)
         net = {"num_classes": 2, "img_size": 8, "width": 4, "depth": 2}
-        Classifier(ConvNet(**net), ([0.5], [0.25]), net).to_file(tmp_path / "features", CLASSES)
+        Classifier(ConvNet(**net), ([0.5], [0.25])).to_file(tmp_path / "classifier", CLASSES)
     return tmp_path
 
 
-def run(folder: Path, distilled: str) -> dict[str, object]:
-    names = ("train", "validation", "weights", "features")
-    inputs = [f"distilled={folder / distilled}", *(f"{name}={folder / name}" for name in names)]
-    outputs = [f"audit={folder / 'audit.json'}", f"pairs={folder / 'pairs.png'}"]
-    settings = {"times": [0.1, 0.5], "noises": 1}
-    assert audit.main(["--config", json.dumps(settings), "--in", *inputs, "--out", *outputs]) == 0
+def run(folder: Path, distilled: str, *names: str) -> dict[str, object]:
+    names = names or ("weights", "classifier")
+    inputs = {"distilled": folder / distilled} | {name: folder / name for name in ("train", "validation", *names)}
+    outputs = {"audit": folder / "audit.json", "pairs": folder / "pairs.png"}
+    assert command.run("audit", {"audit": {"times": [0.1, 0.5], "noises": 1}}, inputs, outputs) == 0
     found: dict[str, object] = files.read_json(folder / "audit.json")
     return found
 
@@ -69,6 +68,12 @@ def test_fresh_images_are_not(folder: Path) -> None:
 
 
 def test_splits_that_are_the_same_are_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    inputs = [f"{name}={folder / 'train'}" for name in ("distilled", "train", "validation")]
-    assert audit.main(["--in", *inputs, "--out", f"audit={folder / 'audit.json'}"]) == 2
+    inputs = {name: folder / "train" for name in ("distilled", "train", "validation")}
+    assert command.run("audit", {"audit": {}}, inputs, {"audit": folder / "audit.json"}) == 2
     assert "nothing is held out" in capsys.readouterr().err and not (folder / "audit.json").exists()
+
+
+def test_a_set_without_weights_is_audited_by_its_images(folder: Path) -> None:
+    found = run(folder, "copies", "classifier")
+    assert found["membership"] is None and found["flagged"] is True
+    assert set(found["nearest"]) == {"pixels", "features"}  # type: ignore[call-overload]

@@ -8,7 +8,7 @@ import torch
 
 from diffdistill.data import image_files
 from diffdistill.runtime import files
-from diffdistill.stages import export, export_card
+from tests import command
 
 CLASSES = ["a", "b"]
 PROTOCOL = {"steps": 1, "mean": [0.5], "std": [0.25]}
@@ -23,9 +23,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_images_and_challenge(folder: Path) -> None:
-    settings = json.dumps({"protocol": PROTOCOL, "challenge_per_class": 10})
-    outputs = [f"images={folder / 'images.zip'}", f"challenge={folder / 'challenge.pt'}"]
-    assert export.main(["--config", settings, "--in", f"distilled={folder / 'distilled'}", "--out", *outputs]) == 0
+    for form, file in (("images", "images.zip"), ("challenge", "challenge.pt")):
+        settings = {"form": form, "protocol": PROTOCOL, "challenge_per_class": 10}
+        assert command.run("export", settings, {"distilled": folder / "distilled"}, {"file": folder / file}) == 0
     tensor = torch.load(folder / "challenge.pt", weights_only=True)
     assert tensor.shape == (20, 3, 4, 4)
     assert float(tensor[1, 0, 0, 0]) == pytest.approx((2 / 255 - 0.5) / 0.25)  # the second of class a is image 2

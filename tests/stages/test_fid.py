@@ -40,7 +40,7 @@ def project(tmp_path: Path) -> Path:
     shape = {"num_classes": 3, "img_size": 8, "width": 8, "depth": 2}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        Classifier(ConvNet(**shape), ([0.5], [0.25]), shape).to_file(tmp_path / "classifier.safetensors", CLASSES)
+        Classifier(ConvNet(**shape), ([0.5], [0.25])).to_file(tmp_path / "classifier.safetensors", CLASSES)
     state = initialise(SHAPE.build, 0).state_dict()
     weights.save(tmp_path / "weights.safetensors", state, SHAPE, metadata | {"step": "7"})
     make_reference(tmp_path)

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from diffdistill.data import digits, image_files, splits
-from diffdistill.stages import prepare
+from tests import command
 
 
 def test_each_split_is_cut_by_class_and_a_seed_of_its_own(tmp_path: Path) -> None:
-    outputs = [f"{name}={tmp_path / name}" for name in ("train", "validation", "test")]
+    outputs = {name: tmp_path / name for name in ("train", "validation", "test")}
     settings = {"kind": "digits", "test_per_class": 20, "validation_per_class": 7, "seed": 3}
-    assert prepare.main(["--config", json.dumps(settings), "--out", *outputs]) == 0
+    assert command.run("prepare", {"source": settings}, {}, outputs) == 0
     raw = digits.read()
     rest, test = splits.cut(raw.train_labels, per_class=20, seed=3)
     train, validation = splits.cut(raw.train_labels[rest], per_class=7, seed=4)

@@ -9,7 +9,7 @@ import torch
 from diffdistill.classify.convnet import ConvNet
 from diffdistill.classify.training import Classifier
 from diffdistill.data import image_files
-from diffdistill.stages import selection
+from tests import command
 
 CLASSES = ["a", "b", "c"]
 METADATA = {"classes": json.dumps(CLASSES)}
@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
     image_files.save(tmp_path / "samples", images, labels, METADATA)
     image_files.save(tmp_path / "validation", images[5:20], labels[5:20], METADATA)
     shape = {"num_classes": 3, "img_size": 2, "width": 3, "depth": 0}
-    classifier = Classifier(ConvNet(**shape), ([0.5], [0.5]), shape)
+    classifier = Classifier(ConvNet(**shape), ([0.5], [0.5]))
     # of an image of -1, 0 or 1 in three channels: logits 10 (-x - 1/2), 0, 10 (x - 1/2)
     slope = torch.tensor([-10.0, 0.0, 10.0])[:, None] / 12
     classifier.network.classifier = torch.nn.Linear(12, 3)
@@ -37,9 +37,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def select(folder: Path, settings: dict[str, object], *names: str) -> image_files.ImageSet:
-    inputs = [f"{name}={folder / name}" for name in ("samples", *names)]
-    outputs = ["--out", f"distilled={folder / 'distilled'}", "--log", str(folder / "log")]
-    assert selection.main(["--config", json.dumps(settings), "--in", *inputs, *outputs]) == 0
+    inputs, outputs = {name: folder / name for name in ("samples", *names)}, {"distilled": folder / "distilled"}
+    line = command.arguments("selection", {"select": settings}, inputs, outputs)
+    assert command.main([*line, "--log", str(folder / "log")]) == 0
     return image_files.load(folder / "distilled")
 
 
@@ -48,17 +48,17 @@ def test_all_is_what_was_drawn(folder: Path) -> None:
     assert torch.equal(kept.images, drawn.images) and torch.equal(kept.labels, drawn.labels)
 
 
-def test_confident_mistakes_are_dropped(folder: Path) -> None:
+def test_label_noise_is_dropped(folder: Path) -> None:
     kept = select(folder, {"method": "classifier", "label_noise": "drop"}, "classifier", "validation")
     assert kept.labels.bincount().tolist() == [9, 9, 10] and kept.labels[:27].tolist() == [0, 1, 2] * 9
     account = json.loads(kept.metadata["selection"])
-    assert account["confident_mistakes_by_class"] == [1, 1, 0] and account["mistakes_were"] == "dropped"
+    assert account["label_noise_by_class"] == [1, 1, 0] and account["label_noise_was"] == "dropped"
     assert account["label_agreement"] == pytest.approx(28 / 30) and account["label_agreement_real"] == 1
     log = (folder / "log").read_text()
     assert "label agreement of 15 real images: 1.0000" in log and "by class [1, 1, 0]" in log
 
 
-def test_confident_mistakes_are_relabelled(folder: Path) -> None:
+def test_label_noise_is_relabelled(folder: Path) -> None:
     kept = select(folder, {"method": "classifier", "label_noise": "relabel"}, "classifier")
     assert kept.labels.bincount().tolist() == [9, 9, 12]
     assert (kept.labels[(kept.images[:, 0, 0, 0] == 255)] == 2).all()
@@ -79,17 +79,17 @@ def test_capped_sets_are_balanced_and_repeatable(folder: Path, method: str) -> N
 
 
 def test_too_few_left_is_refused_in_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    inputs = ["--in", f"samples={folder / 'samples'}", f"classifier={folder / 'classifier'}"]
-    settings = {"method": "classifier", "label_noise": "drop", "per_class": 10}
-    code = selection.main(["--config", json.dumps(settings), *inputs, "--out", f"distilled={folder / 'none'}"])
-    assert code == 2 and "class 0 has 9 images, 10 are asked for; lower select.images" in capsys.readouterr().err
+    inputs = {name: folder / name for name in ("samples", "classifier")}
+    settings = {"select": {"method": "classifier", "label_noise": "drop", "per_class": 10}}
+    code = command.run("selection", settings, inputs, {"distilled": folder / "none"})
+    assert code == 2 and "class 0 has 9 images, but 10 are asked for" in capsys.readouterr().err
     assert not (folder / "none").exists()
 
 
 def test_another_order_of_classes_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Classifier.from_file(folder / "classifier").to_file(folder / "classifier", ["b", "a", "c"])
-    inputs = ["--in", f"samples={folder / 'samples'}", f"classifier={folder / 'classifier'}"]
-    code = selection.main(["--config", '{"method": "classifier"}', *inputs, "--out", f"distilled={folder / 'none'}"])
+    inputs = {name: folder / name for name in ("samples", "classifier")}
+    code = command.run("selection", {"select": {"method": "classifier"}}, inputs, {"distilled": folder / "none"})
     assert code == 2 and "differ in class names or their order" in capsys.readouterr().err
 
 
@@ -105,5 +105,5 @@ def test_another_order_of_classes_is_refused(folder: Path, capsys: pytest.Captur
 def test_settings_that_do_not_fit(
     settings: dict[str, object], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert selection.main(["--config", json.dumps(settings), "--in", "samples=a", "--out", "distilled=b"]) == 2
+    assert command.run("selection", {"select": settings}, {"samples": "a"}, {"distilled": "b"}) == 2
     assert message in capsys.readouterr().err

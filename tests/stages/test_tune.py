@@ -147,7 +147,7 @@ def test_parts_by_a_classifier_of_the_train_split(folder: Path) -> None:
     shape = {"num_classes": 3, "img_size": 8, "width": 8, "depth": 2}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        classifier = classifying.Classifier(ConvNet(**shape), ([0.5], [0.5]), shape)
+        classifier = classifying.Classifier(ConvNet(**shape), ([0.5], [0.5]))
     classifier.to_file(folder / "features.safetensors", ["a", "b", "c"])
     inputs = [f"{name}={folder / name}.safetensors" for name in ("train", "features")]
     output = folder / "subclasses.safetensors"

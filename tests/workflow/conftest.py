@@ -10,11 +10,12 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = """
-datasets:
+experiments:
   digits:
     model: {embed_dim: 32, depth: 2, num_heads: 2}
     train: {iterations: 40, slice_iterations: 20, batch_size: 16, warmup_iterations: 5, log_every: 5}
-    fid: {every: 10, images: 60, classifier: {steps: 5, width: 16}}
+    fid: {every: 10, images: 60}
+    classifier: {protocol: {steps: 5, width: 16}}
     sample: {budget_seconds: 15}
     evaluate: {protocol: {steps: 5, width: 16}}
 """
@@ -26,8 +27,7 @@ def copy_project(folder: Path) -> Path:
     """The files that a user gets, without any results, and the tiny experiment as tiny.yaml."""
     for name in ("workflow", "resources", "profiles", "slurm", "envs"):
         shutil.copytree(REPOSITORY / name, folder / name)
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(REPOSITORY / name, folder / name)
+    shutil.copy(REPOSITORY / "config.yaml", folder / "config.yaml")
     (folder / "tiny.yaml").write_text(TINY)
     return folder
 

@@ -25,17 +25,20 @@ def planned(run: subprocess.CompletedProcess[str]) -> set[str]:
 
 def test_everything_promised_appears(finished: Path) -> None:
     results = finished / "results"
+    report = results / "reports/demo"
     for name in ("report.html", "summary.txt", "tables/accuracy.md", "tables/models.tex", "figures/fid_curve.pdf"):
-        assert (results / name).stat().st_size > 0
+        assert (report / name).stat().st_size > 0
+    for name in ("report.html", "summary.txt"):
+        assert (results / name).read_bytes() == (report / name).read_bytes()
     accuracy = pd.read_csv(results / "digits/accuracy.csv")
-    assert list(accuracy.columns) == ["dataset", "train_set", "images", "seed", "accuracy", "epochs", "seconds"]
+    assert list(accuracy.columns) == ["experiment", "train_set", "images", "seed", "accuracy", "epochs", "seconds"]
     assert list(accuracy.seed) == [0, 1, 2] and accuracy.accuracy.between(0, 1).all()
     baselines = pd.read_csv(results / "digits/baselines.csv")
     assert sorted(set(baselines.train_set)) == ["real", "real-random"] and len(baselines) == 6
     fid = pd.read_csv(results / "digits/fid.csv")
     assert list(fid.step) == [10, 20, 30, 40]
-    chosen = json.loads((results / "digits/chosen.json").read_text())
-    assert chosen["step"] == fid.step[fid.fid.idxmin()]
+    checkpoint = json.loads((results / "digits/checkpoint.json").read_text())
+    assert checkpoint["step"] == fid.step[fid.fid.idxmin()]
     assert list(pd.read_csv(results / "digits/loss.csv").iteration) == list(range(5, 41, 5))
 
 
@@ -50,17 +53,21 @@ def test_the_budget_is_kept_and_the_set_is_balanced(finished: Path) -> None:
 
 
 def test_a_finished_demo_has_nothing_to_do(finished: Path) -> None:
-    assert planned(snakemake(finished, "-n", "demo")) == set()
+    assert planned(snakemake(finished, "-n", "demo")) == {"demo"}  # which copies the page
 
 
 @pytest.mark.parametrize(
     ("change", "reruns", "stays"),
     [
-        ("{fid: {images: 70}}", {"fid", "choose", "sample", "evaluate"}, {"prepare", "train", "weights", "history"}),
+        (
+            "{fid: {images: 70}}",
+            {"fid", "checkpoint", "sample", "evaluate"},
+            {"prepare", "train", "weights", "history"},
+        ),
         (
             "{evaluate: {protocol: {learning_rate: 0.04}}}",
-            {"evaluate", "baseline", "accuracy", "report"},
-            {"prepare", "train", "weights", "fid_reference", "fid", "choose", "sample", "selection"},
+            {"evaluate", "real_run", "baseline", "accuracy", "report"},
+            {"prepare", "train", "weights", "fid_reference", "fid", "checkpoint", "sample", "selection"},
         ),
         ("{train: {learning_rate: 0.005}}", {"train", "weights", "fid", "sample"}, {"prepare", "fid_reference"}),
     ],
@@ -68,12 +75,12 @@ def test_a_finished_demo_has_nothing_to_do(finished: Path) -> None:
 def test_a_changed_value_reruns_what_follows_and_nothing_before(
     finished: Path, change: str, reruns: set[str], stays: set[str]
 ) -> None:
-    rules = planned(snakemake(finished, "-n", "demo", "--config", f"datasets={{digits: {change}}}"))
+    rules = planned(snakemake(finished, "-n", "demo", "--config", f"experiments={{digits: {change}}}"))
     assert rules >= reruns
     assert not rules & stays
 
 
-def test_only_evaluate_and_baseline_read_the_test_split(finished: Path) -> None:
+def test_only_evaluations_read_the_test_split(finished: Path) -> None:
     run = snakemake(finished, "-n", "--forceall", "demo")
     assert run.returncode == 0
     blocks = re.split(r"\n(?=(?:local)?rule \w+:)", run.stdout + run.stderr)
@@ -83,16 +90,18 @@ def test_only_evaluate_and_baseline_read_the_test_split(finished: Path) -> None:
         if (match := re.match(r"(?:local)?rule (\w+):", block))
         and re.search(r"^\s+input:.*test\.safetensors", block, flags=re.MULTILINE)
     }
-    assert readers == {"evaluate", "baseline"}
+    assert readers == {"evaluate", "real_run", "baseline"}
 
 
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["demo", "--config", "datasets={digits: {train: {itterations: 5}}}"], ["itterations", "'iterations'"]),
-        (["demo", "--config", "datasets={digits: {train: {iterations: soon}}}"], ["train.iterations", "soon"]),
+        (["demo", "--config", "experiments={digits: {train: {itterations: 5}}}"], ["itterations", "'iterations'"]),
+        (["demo", "--config", "experiments={digits: {train: {iterations: soon}}}"], ["train.iterations", "soon"]),
         (["results/digitss/accuracy.csv"], ["digitss", "digits"]),
-        (["demo", "--config", "targets=[mnist]"], ["mnist", "digits"]),
+        (["demo", "--config", "targets=[mnist]"], ["mnist", "demo"]),
+        (["demo", "--config", "experiments={digits: null}"], ["no report 'demo'"]),
+        (["results/reports/mine/report.html"], ["no report 'mine'"]),
         (["results/digits/train/33.safetensors"], ["33", "slices end at"]),
     ],
 )
@@ -117,8 +126,8 @@ def test_other_class_names_than_the_test_set_are_refused(finished: Path, project
     renamed = {**samples.metadata, "classes": json.dumps(samples.classes[::-1])}
     image_files.save(project / "renamed.safetensors", samples.images, samples.labels, renamed)
     protocol = '{"steps": 2, "width": 8}'
-    settings = f'{{"dataset": "digits", "train_set": "distilled", "seed": 0, "protocol": {protocol}}}'
-    command = [sys.executable, "-m", "diffdistill.stages.evaluate", "--config", settings]
+    settings = f'{{"train_set": "distilled", "seed": 0, "protocol": {protocol}}}'
+    command = [sys.executable, "-m", "diffdistill", "evaluate", "--settings", settings]
     command += ["--in", "train=renamed.safetensors", "test=data/digits/test.safetensors", "--out", "accuracy=out.json"]
     run = subprocess.run(command, cwd=project, capture_output=True, text=True)
     assert run.returncode == 2 and "Traceback" not in run.stderr

@@ -10,8 +10,8 @@ from sklearn.datasets import load_digits
 from .conftest import copy_project, snakemake
 
 BLOCK = """
-targets: [mine]
-datasets:
+reports: {mine: [mine]}
+experiments:
   mine:
     source: {kind: folder, path: my pictures, size: 8, validation_per_class: 5, test_per_class: 10}
     model: {patch_size: 4, embed_dim: 32, depth: 2, num_heads: 2}
@@ -33,10 +33,10 @@ def test_ten_lines_make_an_experiment_on_a_folder(tmp_path: Path) -> None:
         name.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray((picture.reshape(8, 8) * 15.9).astype("uint8")).save(name)
     (folder / "tiny.yaml").write_text(BLOCK)
-    done = snakemake(folder, "results/report.html")
+    done = snakemake(folder, "results/reports/mine/report.html")
     assert done.returncode == 0, done.stderr[-4000:]
     runs = pd.read_csv(folder / "results/mine/accuracy.csv")
     assert runs["images"].tolist() == [60] and runs["accuracy"].between(0, 1).all()
-    assert "mine" in (folder / "results/summary.txt").read_text()
-    again = snakemake(folder, "--dry-run", "results/report.html")
+    assert "mine" in (folder / "results/reports/mine/summary.txt").read_text()
+    again = snakemake(folder, "--dry-run", "results/reports/mine/report.html")
     assert "Nothing to be done" in again.stdout + again.stderr

@@ -15,7 +15,7 @@ from .slurm import IMPATIENT, freeze, jobs, running, wait_for
 
 pytestmark = pytest.mark.slow
 SMALL = """
-datasets:
+experiments:
   cifar100: &small
     threads: 1
     source: {{urls: [], checksum: null, path: {shared}/data/cifar-100-python.tar.gz}}
@@ -31,11 +31,11 @@ datasets:
       every: 60
       images: 100
       features: classifier
-      classifier: {{steps: 2, width: 16, batch_size: 64}}
-      solver: {{algorithm: dpmsolver++, method: multistep, order: 2, steps: 2, t_end: 1e-3}}
+      solver: {{algorithm: dpmsolver++, method: multistep, order: 2, nfe: 2, t_end: 1e-3}}
+    classifier: {{protocol: {{steps: 2, width: 16, batch_size: 64}}}}
     sample:
       budget_seconds: 20
-      solver: {{algorithm: dpmsolver++, method: multistep, order: 2, steps: 2, t_end: 1e-3}}
+      solver: {{algorithm: dpmsolver++, method: multistep, order: 2, nfe: 2, t_end: 1e-3}}
     evaluate: {{seeds: [0], protocol: {{epochs: null, steps: 2, width: 16, batch_size: 64}}}}
   tinyimagenet:
     <<: *small
@@ -128,7 +128,7 @@ def test_both_data_sets_from_archives_to_figures_with_jobs_lost_on_the_way(proje
         assert iterations == sorted(set(iterations)) and iterations[-1] == 120
         assert len(pd.read_csv(folder / f"results/{name}/accuracy.csv")) == 1
         assert not list((folder / f"results/{name}").rglob("*progress*"))
-        assert (folder / f"results/figures/classes_{name}.pdf").exists()
+        assert (folder / f"results/reports/paper/figures/classes_{name}.pdf").exists()
     assert (folder / "results/report.html").stat().st_size > 10_000
-    leaderboard = pd.read_csv(folder / "results/tables/leaderboard.csv")
+    leaderboard = pd.read_csv(folder / "results/reports/paper/tables/leaderboard.csv")
     assert leaderboard["team"].str.contains("ours").sum() == 1

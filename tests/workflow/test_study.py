@@ -7,33 +7,34 @@ import pandas as pd
 import pytest
 
 from diffdistill import config
+from diffdistill.config import stages
 from diffdistill.data import image_files
 from diffdistill.diffusion import training, weights
 from diffdistill.runtime import files
-from diffdistill.stages import prepare
+from tests import command
 from tests.workflow.conftest import snakemake
 from tests.workflow.test_demo import planned
 
 STUDY = """
-datasets:
+experiments:
   digits:
     threads: 1
     select: {method: random, images: 40}
     evaluate: {seeds: [0, 1], protocol: {steps: 5, width: 8}}
-    study: {images_per_class: [2], rounds: 1}
+    study: {images_per_class: [2], resamplings: 1}
 """
-TARGET = "results/tables/findings_digits.md"
+TARGET = "results/digits/study.csv"
 
 
 def distil(folder: Path) -> None:
     """What sample and selection leave: 40 images, here real ones, and the weights that drew them, here fresh ones."""
     source = config.Source(kind="digits", validation_per_class=10, test_per_class=40)
-    splits = [f"{name}={folder / 'data/digits' / name}.safetensors" for name in ("train", "validation", "test")]
-    assert prepare.main(["--config", config.as_json(source), "--out", *splits]) == 0
+    splits = {name: folder / f"data/digits/{name}.safetensors" for name in ("train", "validation", "test")}
+    assert command.run("prepare", stages.Prepare(source=source), {}, splits) == 0
     real, results = image_files.load(folder / "data/digits/train.safetensors"), folder / "results/digits"
     shape = weights.Shape(8, 1, 10, 4, 32, 2, 2, 4.0)
     made = {"classes": json.dumps(real.classes), "source_checksum": real.metadata["source_checksum"], "step": "5"}
-    weights.save(results / "chosen.safetensors", training.initialise(shape.build, 3).state_dict(), shape, made)
+    weights.save(results / "checkpoint.safetensors", training.initialise(shape.build, 3).state_dict(), shape, made)
     files.write_json(results / "samples.json", {"images": 60, "plan": {"precision": "float32"}})
     for name, count in (("samples", 60), ("distilled", 40)):
         image_files.save(results / f"{name}.safetensors", real.images[:count], real.labels[:count], made)
@@ -47,24 +48,21 @@ def test_a_study_of_a_distilled_set(project: Path) -> None:
     run = snakemake(project, TARGET)
     assert run.returncode == 0, run.stdout + run.stderr
     rows = pd.read_csv(project / "results/digits/study.csv")
-    images = rows.groupby(["family", "train_set"])["images"].agg(["mean", "count"])
+    images = rows.groupby(["ablation", "train_set"])["images"].agg(["mean", "count"])
     assert images.to_dict("index") == {
         ("main", "distilled"): {"mean": 40, "count": 2},
-        ("main", "drawn"): {"mean": 60, "count": 2},
+        ("main", "all-samples"): {"mean": 60, "count": 2},
         ("main", "real"): {"mean": 1297, "count": 2},
         ("main", "real-random"): {"mean": 40, "count": 2},
-        ("round-1", "distilled"): {"mean": 40, "count": 2},
+        ("resampling-1", "distilled"): {"mean": 40, "count": 2},
         ("size-2", "distilled"): {"mean": 20, "count": 2},
         ("size-2", "real-random"): {"mean": 20, "count": 2},
     }
-    drawn = image_files.load(project / "results/digits/rounds/1/samples.safetensors")
+    drawn = image_files.load(project / "results/digits/resampling/1/samples.safetensors")
     assert len(drawn.labels) == 60
-    text = (project / TARGET).read_text()
-    assert "worth, in real images a class" in text and "2 sets of 40 images, 2 trainings on each" in text
-    assert (project / "results/figures/study_digits.png").stat().st_size > 0
     assert planned(snakemake(project, "-n", TARGET)) == set()
-    longer = snakemake(project, "-n", TARGET, "--config", "datasets={digits: {study: {images_per_class: [2, 3]}}}")
-    assert planned(longer) == {"study_run", "study", "study_report"}
+    longer = snakemake(project, "-n", TARGET, "--config", "experiments={digits: {study: {images_per_class: [2, 3]}}}")
+    assert planned(longer) == {"study_run", "study"}
     assert (longer.stdout + longer.stderr).count("output: results/digits/study/size-3") == 4
 
 
@@ -72,10 +70,17 @@ def test_a_study_of_a_distilled_set(project: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (["results/digits/study.csv"], ["datasets.digits.study is null", "images_per_class"]),
-        (["demo", "--config", "datasets={digits: {study: {student: [vgg]}}}"], ["'student'", "'students'"]),
+        (["results/digits/study.csv"], ["experiments.digits.study is null", "images_per_class"]),
         (
-            ["results/digits/study/size-3-real/0.json", "--config", "datasets={digits: {study: {soft_labels: true}}}"],
+            ["demo", "--config", "experiments={digits: {study: {architecture: [vgg]}}}"],
+            ["'architecture'", "'architectures'"],
+        ),
+        (
+            [
+                "results/digits/study/size-3-real/0.json",
+                "--config",
+                "experiments={digits: {study: {soft_labels: true}}}",
+            ],
             ["no 'size-3-real'", "soft-distilled"],
         ),
     ],

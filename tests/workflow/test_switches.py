@@ -13,7 +13,7 @@ from tests.workflow.conftest import TINY, snakemake
 SAMPLES = "results/digits/samples.safetensors"
 DIVIDED = {"subclasses": 2, "label_dropout": 0.1, "loss_weight": "min_snr", "augment": "crop_rotate"}
 TUNE = {"iterations": 10, "batch_size": 8}
-LEAPS = {"budget_seconds": None, "images": 40, "solver": {"algorithm": "consistency", "steps": 2}}
+CONSISTENCY = {"budget_seconds": None, "images": 40, "solver": {"algorithm": "consistency", "nfe": 2}}
 GUIDED = {"budget_seconds": None, "images": 40, "guidance": {"weight": 1.5, "from_step": 10}}
 
 
@@ -21,7 +21,7 @@ def change(project: Path, **blocks: dict[str, Any]) -> None:
     """The tiny experiment with these settings."""
     values = yaml.safe_load(TINY)
     for name, block in blocks.items():
-        values["datasets"]["digits"][name] = {**values["datasets"]["digits"].get(name, {}), **block}
+        values["experiments"]["digits"][name] = {**values["experiments"]["digits"].get(name, {}), **block}
     (project / "tiny.yaml").write_text(yaml.safe_dump(values))
 
 
@@ -34,8 +34,8 @@ def rules(output: str) -> set[str]:
     ("blocks", "planned", "absent"),
     [
         ({}, {"sample"}, {"tune", "subclasses"}),
-        ({"tune": TUNE, "sample": LEAPS}, {"tune", "sample"}, {"subclasses"}),
-        ({"train": DIVIDED}, {"subclasses", "fid_features"}, {"tune"}),
+        ({"tune": TUNE, "sample": CONSISTENCY}, {"tune", "sample"}, {"subclasses"}),
+        ({"train": DIVIDED}, {"subclasses", "classifier"}, {"tune"}),
     ],
 )
 def test_rules_are_planned_where_they_are_asked_for(
@@ -58,26 +58,26 @@ def test_a_selection_is_evaluated_beside_what_it_was_selected_from(project: Path
     change(project, select={"method": "herding", "per_class": 3}, study={"images_per_class": [2]})
     run = snakemake(project, "--dry-run", "results/digits/study.csv")
     assert run.returncode == 0, run.stdout + run.stderr
-    for path in ("baseline/drawn-random.0", "baseline/drawn.0", "study/size-2-drawn-random/0"):
+    for path in ("baseline/random-samples.0", "baseline/all-samples.0", "study/size-2-random-samples/0"):
         assert f"output: results/digits/{path}.json" in run.stdout
 
 
 @pytest.mark.slow
 def test_what_the_pilot_chose_makes_the_set(project: Path) -> None:
-    draws = [{"solver": {"steps": 2}, "select": {"method": "classifier", "label_noise": "relabel"}},
-             {"solver": {"steps": 2}, "guidance": {"weight": 1.5, "from_step": 20}}]  # fmt: skip
-    pilot = {"by": "pilot", "candidates": [20, 40], "draws": draws, "images": 40, "seeds": [0, 1]}
-    sample = {"budget_seconds": None, "images": 40, "solver": {"steps": 4}}
-    change(project, train={"further_ema_decays": [0.5]}, choose=pilot, sample=sample)
+    setups = [{"solver": {"nfe": 2}, "select": {"method": "classifier", "label_noise": "relabel"}},
+              {"solver": {"nfe": 2}, "guidance": {"weight": 1.5, "from_step": 20}}]  # fmt: skip
+    pilot = {"by": "pilot", "candidates": [20, 40], "setups": setups, "images": 40, "seeds": [0, 1]}
+    sample = {"budget_seconds": None, "images": 40, "solver": {"nfe": 4}}
+    change(project, train={"ema_decays": [0.999, 0.5]}, checkpoint=pilot, sample=sample)
     run = snakemake(project, "results/digits/distilled.safetensors")
     assert run.returncode == 0, run.stdout + run.stderr
     made = project / "results/digits"
-    chosen, account = files.read_json(made / "chosen.json"), files.read_json(made / "samples.json")
-    assert account["solver"]["steps"] == 2 and account["guidance"] == chosen["draw"]["guidance"]
+    checkpoint, account = files.read_json(made / "checkpoint.json"), files.read_json(made / "samples.json")
+    assert account["solver"]["nfe"] == 2 and account["guidance"] == checkpoint["setup"]["guidance"]
     selected = tensor_files.load(made / "distilled.safetensors")[1]["selected_by"]
-    assert json.loads(selected)["method"] == (chosen["draw"]["select"] or {"method": "all"})["method"]
+    assert json.loads(selected)["method"] == (checkpoint["setup"]["select"] or {"method": "all"})["method"]
     pilots = [files.read_json(path) for path in (made / "pilot").iterdir()]
-    found = sorted((row["name"], row["evaluations"], row["images"]) for row in pilots)
+    found = sorted((row["name"], row["nfe"], row["images"]) for row in pilots)
     plain, guided = (2, 80), (4, 40)
     assert found == [("20", *plain), ("20-ema1", *plain), ("40", *plain), ("40", *guided),
                      ("40-ema1", *plain), ("40-ema1", *guided)]  # fmt: skip
@@ -91,7 +91,7 @@ def test_what_the_pilot_chose_makes_the_set(project: Path) -> None:
 
 @pytest.mark.slow
 def test_a_divided_and_tuned_run(project: Path) -> None:
-    change(project, train=DIVIDED, sample=LEAPS, tune=TUNE)
+    change(project, train=DIVIDED, sample=CONSISTENCY, tune=TUNE)
     run = snakemake(project, SAMPLES)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert '"evaluations_per_image": 2' in (project / "results/digits/samples.json").read_text()
+    assert '"nfe": 2' in (project / "results/digits/samples.json").read_text()

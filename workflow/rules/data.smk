@@ -5,6 +5,7 @@ rule fetch:
         "logs/{dataset}/fetch/{file}.log",
     benchmark:
         "logs/{dataset}/fetch/{file}.tsv"
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -12,15 +13,16 @@ rule fetch:
         mem_mb=1000,
         runtime=120,
     params:
-        config=lambda wildcards: experiments.as_json(**download_of(wildcards)),
+        settings=settings("fetch"),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.fetch --config {params.config:q} --threads {threads} --log {log:q}"
-        " --out file={output.file:q}"
+        stage("fetch")
 
 
 rule prepare:
     input:
-        source=lambda wildcards: source_of(wildcards).file(wildcards.dataset) or [],
+        source=lambda wildcards: asked(PLAN.source, wildcards.dataset).file(wildcards.dataset) or [],
     output:
         train="data/{dataset}/train.safetensors",
         validation="data/{dataset}/validation.safetensors",
@@ -36,9 +38,81 @@ rule prepare:
         mem_mb=4000,
         runtime=60,
     params:
-        config=lambda wildcards: experiments.as_json(source_of(wildcards)),
-        inputs=lambda wildcards, input: all_named(input),
+        settings=settings("prepare"),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.prepare --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in {params.inputs:q}"
-        " --out train={output.train:q} validation={output.validation:q} test={output.test:q}"
+        stage("prepare")
+
+
+rule classifier:
+    input:
+        train="data/{dataset}/train.safetensors",
+    output:
+        classifier="data/{dataset}/classifier/{key}.safetensors",
+    log:
+        "logs/{dataset}/classifier/{key}.log",
+    benchmark:
+        "logs/{dataset}/classifier/{key}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: lambda wildcards: asked(PLAN.threads, wildcards.dataset)
+    resources:
+        mem_mb=16000,
+        runtime=60,
+        gpu=1,
+    params:
+        settings=settings("classifier"),
+        inputs=named_inputs,
+        outputs=named_outputs,
+    shell:
+        stage("classifier")
+
+
+rule fid_reference:
+    input:
+        unpack(inputs("fid_reference")),
+    output:
+        reference="data/{dataset}/fid_reference/{key}.safetensors",
+    log:
+        "logs/{dataset}/fid_reference/{key}.log",
+    benchmark:
+        "logs/{dataset}/fid_reference/{key}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: lambda wildcards: asked(PLAN.threads, wildcards.dataset)
+    resources:
+        mem_mb=16000,
+        runtime=60,
+        gpu=1,
+    params:
+        settings=settings("fid_reference"),
+        inputs=named_inputs,
+        outputs=named_outputs,
+    shell:
+        stage("fid_reference")
+
+
+rule real_run:
+    input:
+        train="data/{dataset}/train.safetensors",
+        test="data/{dataset}/test.safetensors",
+    output:
+        accuracy="data/{dataset}/real/{key}.{seed}.json",
+    log:
+        "logs/{dataset}/real/{key}.{seed}.log",
+    benchmark:
+        "logs/{dataset}/real/{key}.{seed}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=240,
+        gpu=1,
+    params:
+        settings=settings("real_run"),
+        inputs=named_inputs,
+        outputs=named_outputs,
+    shell:
+        stage("evaluate")

@@ -1,70 +1,62 @@
 rule evaluate:
     input:
-        train="results/{dataset}/distilled.safetensors",
+        train="results/{experiment}/distilled.safetensors",
         test=split("test"),
     output:
-        accuracy="results/{dataset}/accuracy/{seed}.json",
+        accuracy="results/{experiment}/accuracy/{seed}.json",
     log:
-        "logs/{dataset}/evaluate/{seed}.log",
+        "logs/{experiment}/evaluate/{seed}.log",
     benchmark:
-        "logs/{dataset}/evaluate/{seed}.tsv"
+        "logs/{experiment}/evaluate/{seed}.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
         mem_mb=16000,
         runtime=240,
+        gpu=1,
     params:
-        config=lambda wildcards: experiments.as_json(
-            dataset=wildcards.dataset,
-            train_set="distilled",
-            protocol=experiment(wildcards).evaluate.protocol,
-            seed=int(wildcards.seed),
-        ),
+        settings=settings("evaluate"),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.evaluate --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in train={input.train:q} test={input.test:q}"
-        " --out accuracy={output.accuracy:q}"
+        stage("evaluate")
 
 
 rule baseline:
     input:
-        unpack(trained_on),
-        test=split("test"),
+        unpack(inputs("baseline")),
     output:
-        accuracy="results/{dataset}/baseline/{train_set}.{seed}.json",
+        accuracy="results/{experiment}/baseline/{train_set}.{seed}.json",
     log:
-        "logs/{dataset}/baseline/{train_set}.{seed}.log",
+        "logs/{experiment}/baseline/{train_set}.{seed}.log",
     benchmark:
-        "logs/{dataset}/baseline/{train_set}.{seed}.tsv"
+        "logs/{experiment}/baseline/{train_set}.{seed}.tsv"
     conda:
         "../../envs/environment.yaml"
     threads: 1
     resources:
         mem_mb=16000,
         runtime=240,
+        gpu=1,
     params:
-        config=lambda wildcards: experiments.as_json(
-            dataset=wildcards.dataset,
-            train_set=wildcards.train_set,
-            protocol=experiment(wildcards).evaluate.protocol,
-            seed=int(wildcards.seed),
-        ),
-        inputs=lambda wildcards, input: all_named(input),
+        settings=settings("baseline"),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.evaluate --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in {params.inputs:q} --out accuracy={output.accuracy:q}"
+        stage("evaluate")
 
 
 rule accuracy:
     input:
-        accuracy=at_seeds("results/{dataset}/accuracy/{seed}.json"),
+        unpack(inputs("accuracy")),
     output:
-        table="results/{dataset}/accuracy.csv",
+        table="results/{experiment}/accuracy.csv",
     log:
-        "logs/{dataset}/accuracy.log",
+        "logs/{experiment}/accuracy.log",
     benchmark:
-        "logs/{dataset}/accuracy.tsv"
+        "logs/{experiment}/accuracy.tsv"
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -72,22 +64,19 @@ rule accuracy:
         mem_mb=1000,
         runtime=10,
     params:
-        inputs=lambda wildcards, input: named("accuracy", input.accuracy),
+        settings=settings("accuracy"),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.accuracy --threads {threads} --log {log:q}"
-        " --in {params.inputs:q} --out table={output.table:q}"
+        stage("accuracy")
 
 
 use rule accuracy as baselines with:
     input:
-        accuracy=lambda wildcards: [
-            f"results/{wildcards.dataset}/baseline/{train_set}.{seed}.json"
-            for train_set in ("real", "real-random", *experiment(wildcards).drawn_sets)
-            for seed in experiment(wildcards).evaluate.seeds
-        ],
+        unpack(inputs("baselines")),
     output:
-        table="results/{dataset}/baselines.csv",
+        table="results/{experiment}/baselines.csv",
     log:
-        "logs/{dataset}/baselines.log",
+        "logs/{experiment}/baselines.log",
     benchmark:
-        "logs/{dataset}/baselines.tsv"
+        "logs/{experiment}/baselines.tsv"

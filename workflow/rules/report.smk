@@ -1,33 +1,38 @@
-TABLES = [f"{table}_{ending}" for table in TABLE_NAMES for ending in ("csv", "md", "tex")]
-FIGURES = [f"{figure}_{ending}" for figure in figure_names() for ending in ("pdf", "png")]
-RESULTS = {
-    "accuracy": expand("results/{dataset}/accuracy.csv", dataset=TARGETS),
-    "baselines": expand("results/{dataset}/baselines.csv", dataset=TARGETS),
-    "fid": expand("results/{dataset}/fid.csv", dataset=TARGETS),
-    "budget": expand("results/{dataset}/samples.json", dataset=TARGETS),
-    "loss": expand("results/{dataset}/loss.csv", dataset=TARGETS),
-}
-STUDIED = [name for name in TARGETS if CONFIG.experiment(name).study is not None]
-# what the page shows of them: study_digits -> its file
-STUDIES = {
-    **{f"{table}_{name}": f"results/tables/{table}_{name}.csv" for table in ("study", "findings") for name in STUDIED},
-    **{f"study_{name}_png": f"results/figures/study_{name}.png" for name in STUDIED},
-}
-# what the page alone shows of each: audit_digits_png -> its file
-AUDITS = {f"audit_{name}_png": f"results/{name}/audit_pairs.png" for name in TARGETS}
-REAL = [f"data/{CONFIG.experiment(name).dataset or name}/train.safetensors" for name in TARGETS]
+def reported_files(wildcards):
+    """All files that a report is made of."""
+    return asked(reports.inputs, PLAN, wildcards.report)
+
+
+rule report_settings:
+    input:
+        files=reported_files,
+    output:
+        settings="results/reports/{report}/settings.json",
+    log:
+        "logs/reports/{report}/settings.log",
+    localrule: True
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        # through a file: an argument of a command cannot hold the settings of hundreds of experiments
+        settings=lambda wildcards: experiments.as_json(asked(reports.report, PLAN, wildcards.report, LEADERBOARD)),
+    run:
+        files.write_text(Path(output.settings), params.settings + "\n")
 
 
 rule tables:
     input:
-        **RESULTS,
-        leaderboard="resources/leaderboard.csv",
+        settings="results/reports/{report}/settings.json",
+        files=reported_files,
     output:
-        **{name: table_file(name) for name in TABLES},
+        folder=directory("results/reports/{report}/tables"),
     log:
-        "logs/tables.log",
+        "logs/reports/{report}/tables.log",
     benchmark:
-        "logs/tables.tsv"
+        "logs/reports/{report}/tables.tsv"
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -35,27 +40,29 @@ rule tables:
         mem_mb=4000,
         runtime=10,
     params:
-        config=experiments_summary(),
-        inputs=lambda wildcards, input: all_named(input),
-        outputs=lambda wildcards, output: all_named(output),
+        inputs=[],
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.tables --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in {params.inputs:q} --out {params.outputs:q}"
+        stage("tables", settings="--settings-file {input.settings:q}")
 
 
 rule figures:
     input:
-        **RESULTS,
-        leaderboard="resources/leaderboard.csv",
-        samples=expand("results/{dataset}/samples.safetensors", dataset=TARGETS),
-        real=REAL,
+        settings="results/reports/{report}/settings.json",
+        files=reported_files,
     output:
-        **{name: figure_file(name) for name in FIGURES if name.endswith("_pdf")},
-        **{name: marked_figure(name) for name in FIGURES if name.endswith("_png")},
+        folder=report(
+            directory("results/reports/{report}/figures"),
+            patterns=["{figure}.png"],
+            caption="../report/figure.rst",
+            category="Figures",
+            labels={"report": "{report}", "figure": "{figure}"},
+        ),
     log:
-        "logs/figures.log",
+        "logs/reports/{report}/figures.log",
     benchmark:
-        "logs/figures.tsv"
+        "logs/reports/{report}/figures.tsv"
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -63,63 +70,26 @@ rule figures:
         mem_mb=8000,
         runtime=30,
     params:
-        config=experiments_summary(),
-        inputs=lambda wildcards, input: all_named(input),
-        outputs=lambda wildcards, output: all_named(output),
+        inputs=[],
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.figures --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in {params.inputs:q} --out {params.outputs:q}"
-
-
-rule study_report:
-    input:
-        study="results/{dataset}/study.csv",
-    output:
-        **{
-            f"{table}_{ending}": f"results/tables/{table}_{{dataset}}.{ending}"
-            for table in ("study", "findings")
-            for ending in ("csv", "md", "tex")
-        },
-        figure_pdf="results/figures/study_{dataset}.pdf",
-        figure_png=report(
-            "results/figures/study_{dataset}.png",
-            caption="../report/study.rst",
-            category="Figures",
-            labels={"figure": "study", "experiment": "{dataset}"},
-        ),
-    log:
-        "logs/{dataset}/study_report.log",
-    benchmark:
-        "logs/{dataset}/study_report.tsv"
-    conda:
-        "../../envs/environment.yaml"
-    threads: 1
-    resources:
-        mem_mb=4000,
-        runtime=10,
-    params:
-        outputs=lambda wildcards, output: all_named(output),
-    shell:
-        "exec python -m diffdistill.stages.study_report --threads {threads} --log {log:q}"
-        " --in study={input.study:q} --out {params.outputs:q}"
+        stage("figures", settings="--settings-file {input.settings:q}")
 
 
 rule report:
     input:
-        **RESULTS,
-        **STUDIES,
-        **AUDITS,
-        **{name: table_file(name) for name in TABLES if name.endswith("_csv")},
-        **{name: figure_file(name) for name in FIGURES if name.endswith("_png")},
-        audit=expand("results/{dataset}/audit.json", dataset=TARGETS),
-        real=REAL,
+        settings="results/reports/{report}/settings.json",
+        tables="results/reports/{report}/tables",
+        figures="results/reports/{report}/figures",
+        files=reported_files,
     output:
-        page=report("results/report.html", caption="../report/report.rst", category="Report"),
-        summary="results/summary.txt",
+        page=report("results/reports/{report}/report.html", caption="../report/report.rst", category="Report"),
+        summary="results/reports/{report}/summary.txt",
     log:
-        "logs/report.log",
+        "logs/reports/{report}/report.log",
     benchmark:
-        "logs/report.tsv"
+        "logs/reports/{report}/report.tsv"
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -127,8 +97,7 @@ rule report:
         mem_mb=4000,
         runtime=10,
     params:
-        config=experiments_summary(),
-        inputs=lambda wildcards, input: all_named(input),
+        inputs=lambda wildcards, input: named({"tables": input.tables, "figures": input.figures}),
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.report --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in {params.inputs:q} --out page={output.page:q} summary={output.summary:q}"
+        stage("report", settings="--settings-file {input.settings:q}")

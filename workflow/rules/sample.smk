@@ -1,75 +1,74 @@
 rule tune:
     input:
-        weights="results/{dataset}/chosen.safetensors",
-        train=split("train"),
-        subclasses=divided_classes,
+        unpack(inputs("tune")),
     output:
-        weights="results/{dataset}/tuned.safetensors",
+        weights="results/{experiment}/tuned.safetensors",
     log:
-        "logs/{dataset}/tune.log",
+        "logs/{experiment}/tune.log",
     benchmark:
-        "logs/{dataset}/tune.tsv"
+        "logs/{experiment}/tune.tsv"
     conda:
         "../../envs/environment.yaml"
-    threads: lambda wildcards: experiment(wildcards).threads
+    threads: experiment_threads
     resources:
         mem_mb=16000,
         runtime=720,
+        gpu=1,
     params:
-        config=lambda wildcards: experiments.as_json(
-            tune=experiment(wildcards).tune,
-            flip=experiment(wildcards).train.flip,
-        ),
-        inputs=lambda wildcards, input: all_named(input),
+        settings=settings("tune"),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.tune --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in {params.inputs:q} --out weights={output.weights:q}"
+        stage("tune")
 
 
 rule sample:
     input:
-        unpack(drawn_with),
+        unpack(inputs("sample")),
     output:
-        samples="results/{dataset}/samples.safetensors",
-        account="results/{dataset}/samples.json",
+        samples="results/{experiment}/samples.safetensors",
+        account="results/{experiment}/samples.json",
     log:
-        "logs/{dataset}/sample.log",
+        "logs/{experiment}/sample.log",
     benchmark:
-        "logs/{dataset}/sample.tsv"
+        "logs/{experiment}/sample.tsv"
+    wildcard_constraints:
+        experiment=names(lambda one: one.trains),
     conda:
         "../../envs/environment.yaml"
     threads: workflow.resource_settings.cores or 8  # the budget counts seconds: nothing else may run beside it
     resources:
         mem_mb=16000,
         runtime=60,
+        gpu=1,
     params:
-        config=lambda wildcards: experiments.as_json(experiment(wildcards).sample),
-        inputs=lambda wildcards, input: all_named(input),
+        settings=settings("sample"),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.sample --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in {params.inputs:q}"
-        " --out samples={output.samples:q} account={output.account:q}"
+        stage("sample")
 
 
 rule selection:
     input:
-        unpack(selected_with),
-        samples="results/{dataset}/samples.safetensors",
+        unpack(inputs("selection")),
+        samples="results/{experiment}/samples.safetensors",
     output:
-        distilled="results/{dataset}/distilled.safetensors",
+        distilled="results/{experiment}/distilled.safetensors",
     log:
-        "logs/{dataset}/selection.log",
+        "logs/{experiment}/selection.log",
     benchmark:
-        "logs/{dataset}/selection.tsv"
+        "logs/{experiment}/selection.tsv"
     conda:
         "../../envs/environment.yaml"
-    threads: lambda wildcards: experiment(wildcards).threads
+    threads: experiment_threads
     resources:
         mem_mb=16000,
         runtime=60,
+        gpu=1,
     params:
-        config=lambda wildcards: experiments.as_json(experiment(wildcards).select),
-        inputs=lambda wildcards, input: all_named(input),
+        settings=settings("selection"),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.selection --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in {params.inputs:q} --out distilled={output.distilled:q}"
+        stage("selection")

@@ -1,14 +1,12 @@
 rule study_run:
     input:
-        unpack(studied_beside),
-        train=studied_set,
-        test=split("test"),
+        unpack(inputs("study_run")),
     output:
-        accuracy="results/{dataset}/study/{run}/{seed}.json",
+        accuracy="results/{experiment}/study/{run}/{seed}.json",
     log:
-        "logs/{dataset}/study/{run}/{seed}.log",
+        "logs/{experiment}/study/{run}/{seed}.log",
     benchmark:
-        "logs/{dataset}/study/{run}/{seed}.tsv"
+        "logs/{experiment}/study/{run}/{seed}.tsv"
     wildcard_constraints:
         run=r"[a-z0-9._-]+",
     conda:
@@ -17,35 +15,25 @@ rule study_run:
     resources:
         mem_mb=16000,
         runtime=720,
+        gpu=1,
     params:
-        config=lambda wildcards: experiments.as_json(
-            dataset=wildcards.dataset,
-            protocol=experiment(wildcards).evaluate.protocol,
-            run=study_run(wildcards),
-            seed=int(wildcards.seed),
-        ),
-        inputs=lambda wildcards, input: all_named(input),
+        settings=settings("study_run"),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.study_run --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in {params.inputs:q} --out accuracy={output.accuracy:q}"
+        stage("study_run")
 
 
 rule study:
     input:
-        distilled="results/{dataset}/distilled.safetensors",
-        main=at_seeds("results/{dataset}/accuracy/{seed}.json"),
-        baselines=rules.baselines.input.accuracy,
-        runs=lambda wildcards: [
-            f"results/{wildcards.dataset}/study/{run}/{seed}.json"
-            for run in study_runs(wildcards)
-            for seed in experiment(wildcards).evaluate.seeds
-        ],
+        unpack(inputs("study")),
     output:
-        table="results/{dataset}/study.csv",
+        table="results/{experiment}/study.csv",
     log:
-        "logs/{dataset}/study.log",
+        "logs/{experiment}/study.log",
     benchmark:
-        "logs/{dataset}/study.tsv"
+        "logs/{experiment}/study.tsv"
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -53,23 +41,23 @@ rule study:
         mem_mb=2000,
         runtime=10,
     params:
-        inputs=lambda wildcards, input: all_named(input),
+        settings=settings("study"),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.study --threads {threads} --log {log:q}"
-        " --in {params.inputs:q} --out table={output.table:q}"
+        stage("study")
 
 
-rule round_settings:
+rule resampling_settings:
     input:
-        account="results/{dataset}/samples.json",
+        account="results/{experiment}/samples.json",
     output:
-        settings="results/{dataset}/rounds/{round}/settings.json",
+        settings="results/{experiment}/resampling/{resampling}/settings.json",
     log:
-        "logs/{dataset}/rounds/{round}/settings.log",
+        "logs/{experiment}/resampling/{resampling}/settings.log",
     benchmark:
-        "logs/{dataset}/rounds/{round}/settings.tsv"
-    wildcard_constraints:
-        round=r"[1-9]\d*",
+        "logs/{experiment}/resampling/{resampling}/settings.tsv"
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -77,47 +65,45 @@ rule round_settings:
         mem_mb=1000,
         runtime=10,
     params:
-        config=lambda wildcards: experiments.as_json(sample=experiment(wildcards).sample, round=int(wildcards.round)),
+        settings=settings("resampling_settings"),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.round_settings --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in account={input.account:q} --out settings={output.settings:q}"
+        stage("resampling_settings")
 
 
-rule round_sample:
+rule resample:
     input:
-        unpack(drawn_with),
-        settings="results/{dataset}/rounds/{round}/settings.json",
+        unpack(inputs("sample")),
+        settings="results/{experiment}/resampling/{resampling}/settings.json",
     output:
-        samples="results/{dataset}/rounds/{round}/samples.safetensors",
-        account="results/{dataset}/rounds/{round}/samples.json",
+        samples="results/{experiment}/resampling/{resampling}/samples.safetensors",
+        account="results/{experiment}/resampling/{resampling}/samples.json",
     log:
-        "logs/{dataset}/rounds/{round}/sample.log",
+        "logs/{experiment}/resampling/{resampling}/sample.log",
     benchmark:
-        "logs/{dataset}/rounds/{round}/sample.tsv"
-    wildcard_constraints:
-        round=r"[1-9]\d*",
+        "logs/{experiment}/resampling/{resampling}/sample.tsv"
     conda:
         "../../envs/environment.yaml"
-    threads: lambda wildcards: experiment(wildcards).threads
+    threads: experiment_threads
     resources:
         mem_mb=16000,
         runtime=120,
+        gpu=1,
     params:
-        inputs=lambda wildcards, input: [pair for pair in all_named(input) if not pair.startswith("settings=")],
+        inputs=lambda wildcards, input: named(inputs("sample")(wildcards)),
+        outputs=named_outputs,
     shell:
-        'exec python -m diffdistill.stages.sample --config "$(cat {input.settings:q})" --threads {threads} --log {log:q}'
-        " --in {params.inputs:q} --out samples={output.samples:q} account={output.account:q}"
+        stage("sample", settings="--settings-file {input.settings:q}")
 
 
-use rule selection as round_selection with:
+use rule selection as reselect with:
     input:
-        unpack(selected_with),
-        samples="results/{dataset}/rounds/{round}/samples.safetensors",
+        unpack(inputs("selection")),
+        samples="results/{experiment}/resampling/{resampling}/samples.safetensors",
     output:
-        distilled="results/{dataset}/rounds/{round}/distilled.safetensors",
+        distilled="results/{experiment}/resampling/{resampling}/distilled.safetensors",
     log:
-        "logs/{dataset}/rounds/{round}/selection.log",
+        "logs/{experiment}/resampling/{resampling}/selection.log",
     benchmark:
-        "logs/{dataset}/rounds/{round}/selection.tsv"
-    wildcard_constraints:
-        round=r"[1-9]\d*",
+        "logs/{experiment}/resampling/{resampling}/selection.tsv"

@@ -1,88 +1,64 @@
 rule subclasses:
     input:
-        train=split("train"),
-        features="results/{dataset}/fid/features.safetensors",
+        unpack(inputs("subclasses")),
     output:
-        subclasses="results/{dataset}/subclasses.safetensors",
+        subclasses="results/{experiment}/subclasses.safetensors",
     log:
-        "logs/{dataset}/subclasses.log",
+        "logs/{experiment}/subclasses.log",
     benchmark:
-        "logs/{dataset}/subclasses.tsv"
+        "logs/{experiment}/subclasses.tsv"
     conda:
         "../../envs/environment.yaml"
-    threads: lambda wildcards: experiment(wildcards).threads
+    threads: experiment_threads
     resources:
         mem_mb=16000,
         runtime=60,
+        gpu=1,
     params:
-        config=lambda wildcards: experiments.as_json(
-            subclasses=experiment(wildcards).train.subclasses,
-            seed=experiment(wildcards).train.seed,
-        ),
+        settings=settings("subclasses"),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.subclasses --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in train={input.train:q} features={input.features:q} --out subclasses={output.subclasses:q}"
+        stage("subclasses")
 
 
 rule train:
     input:
-        train=split("train"),
-        before=slice_before,
-        subclasses=divided_classes,
-        start=lambda wildcards: (
-            [] if slice_before(wildcards) else experiment(wildcards).train.start_file(wildcards.dataset) or []
-        ),
+        unpack(inputs("train")),
     output:
-        state="results/{dataset}/train/{step}.safetensors",
+        state="results/{experiment}/train/{step}.safetensors",
     log:
-        "logs/{dataset}/train/{step}.log",
+        "logs/{experiment}/train/{step}.log",
     benchmark:
-        "logs/{dataset}/train/{step}.tsv"
-    priority: 1  # the longest chain of jobs: what else can run goes beside it
+        "logs/{experiment}/train/{step}.tsv"
+    priority: 1  # the longest chain of jobs: other jobs run beside it
     conda:
         "../../envs/environment.yaml"
-    threads: lambda wildcards: experiment(wildcards).threads
+    threads: experiment_threads
     resources:
-        mem_mb=lambda wildcards: 8000 + 8000 * experiment(wildcards).train.devices,
+        mem_mb=lambda wildcards: 8000 + 8000 * asked(PLAN.experiment, wildcards).train.devices,
         runtime=720,
-        gpu=lambda wildcards: experiment(wildcards).train.devices,
+        gpu=lambda wildcards: asked(PLAN.experiment, wildcards).train.devices,
     params:
-        # a change of these retrains; of what Snakemake counts as derived, because it asks for threads, it does not
-        fingerprint=lambda wildcards: experiments.as_json(
-            model=experiment(wildcards).model,
-            train=str(experiment(wildcards).train.fingerprint()),
-            every=experiment(wildcards).fid.every,
-            start=experiment(wildcards).train.start_file(wildcards.dataset),
-        ),
-        config=lambda wildcards, threads: experiments.as_json(
-            model=experiment(wildcards).model,
-            train=experiment(wildcards).train,
-            every=experiment(wildcards).fid.every,
-            until=int(wildcards.step),
-        ),
-        launcher=lambda wildcards, threads: (
-            f"-m diffdistill.runtime.processes {experiment(wildcards).train.devices}"
-            if experiment(wildcards).train.devices > 1
-            else "-m"
-        ),
-        inputs=lambda wildcards, input: all_named(input),
+        fingerprint=lambda wildcards: asked(train_fingerprint, PLAN, wildcards),  # a change of it retrains
+        settings=untracked_settings("train"),
+        launcher=launcher(lambda experiment: experiment.train.devices),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python {params.launcher} diffdistill.stages.train --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in {params.inputs:q} --out state={output.state:q}"
+        stage("train", launcher="{params.launcher}")
 
 
 rule weights:
     input:
-        state=lambda wildcards: (
-            f"results/{wildcards.dataset}/train/"
-            f"{experiment(wildcards).slice_of(average(wildcards)['step'])}.safetensors"
-        ),
+        unpack(inputs("weights")),
     output:
-        weights="results/{dataset}/weights/{average}.safetensors",
+        weights="results/{experiment}/weights/{ema}.safetensors",
     log:
-        "logs/{dataset}/weights/{average}.log",
+        "logs/{experiment}/weights/{ema}.log",
     benchmark:
-        "logs/{dataset}/weights/{average}.tsv"
+        "logs/{experiment}/weights/{ema}.tsv"
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -90,21 +66,23 @@ rule weights:
         mem_mb=4000,
         runtime=10,
     params:
-        config=lambda wildcards: experiments.as_json(**average(wildcards)),
+        settings=settings("weights"),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.weights --config {params.config:q} --threads {threads} --log {log:q}"
-        " --in state={input.state:q} --out weights={output.weights:q}"
+        stage("weights")
 
 
 rule history:
     input:
-        states=states,
+        unpack(inputs("history")),
     output:
-        table="results/{dataset}/loss.csv",
+        table="results/{experiment}/loss.csv",
     log:
-        "logs/{dataset}/history.log",
+        "logs/{experiment}/history.log",
     benchmark:
-        "logs/{dataset}/history.tsv"
+        "logs/{experiment}/history.tsv"
+    localrule: True
     conda:
         "../../envs/environment.yaml"
     threads: 1
@@ -112,7 +90,8 @@ rule history:
         mem_mb=2000,
         runtime=10,
     params:
-        states=lambda wildcards, input: named("states", input.states),
+        settings=settings("history"),
+        inputs=named_inputs,
+        outputs=named_outputs,
     shell:
-        "exec python -m diffdistill.stages.history --threads {threads} --log {log:q}"
-        " --in {params.states:q} --out table={output.table:q}"
+        stage("history")

@@ -11,6 +11,10 @@ class ConvNet(nn.Module):
 
     def __init__(self, num_classes: int, img_size: int, in_chans: int = 3, width: int = 128, depth: int = 3) -> None:
         super().__init__()
+        self.arguments = {
+            "num_classes": num_classes, "img_size": img_size, "in_chans": in_chans, "width": width, "depth": depth,
+        }  # fmt: skip
+        """What it was built from, for its file."""
         side = img_size >> depth
         if side < 1:
             raise ValueError(f"images of {img_size} pixels cannot be halved {depth} times")

@@ -1,7 +1,6 @@
-"""One training on a set and its test: what the main evaluation, its baselines and a study do alike."""
+"""One training on a set and its test, for the main evaluation, its baselines and a study."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from diffdistill.classify import training
+from diffdistill.config import Protocol, as_json
 from diffdistill.data import image_files
 from diffdistill.data.image_files import ImageSet
 from diffdistill.errors import UserError
@@ -27,8 +27,8 @@ def load(train_file: Path, test_file: Path) -> tuple[ImageSet, ImageSet]:
     return train, test
 
 
-def judge_of(path: Path, of_file: Path, of: ImageSet, device: torch.device) -> training.Classifier:
-    """The classifier in `path`, to judge the set in `of_file`.
+def classifier_for(path: Path, of_file: Path, of: ImageSet, device: torch.device) -> training.Classifier:
+    """The classifier in `path`, for the images of `of_file`.
 
     Raises UserError if they differ in class names or their order, or in their source.
     """
@@ -44,28 +44,28 @@ def tested(
     labels: Tensor,
     test: ImageSet,
     *,
-    protocol: training.Protocol,
+    protocol: Protocol,
     seed: int,
     device: torch.device,
     progress: str,
-    student: str = "convnet",
+    architecture: str = "convnet",
 ) -> dict[str, Any]:
-    """Train on images uint8 (N, C, H, W) as `training.fit` does; what a row of a table says of it."""
+    """Train on images uint8 (N, C, H, W) as `training.fit` does, test, and return the row of a table."""
     statistics = training.statistics(protocol, images)
     classifier = training.fit(
         images, labels, num_classes=len(test.classes), protocol=protocol, statistics=statistics, seed=seed,
-        device=device, progress=progress, student=student,
+        device=device, progress=progress, architecture=architecture,
     )  # fmt: skip
     return {
         "images": len(images),
         "seed": seed,
         "accuracy": training.accuracy(classifier, test.images, test.labels),
         "epochs": round(training.epochs(protocol, len(images)), 2),
-        "protocol": json.dumps(asdict(protocol), sort_keys=True),
+        "protocol": as_json(protocol),
         "normalised_by": str(statistics),
     }
 
 
 def files_used(train_file: Path, test_file: Path) -> dict[str, str]:
-    """Checksums that tell whether two rows compare."""
+    """Checksums that decide whether two rows can be compared."""
     return {"trained_on": files.sha256(train_file), "tested_on": files.sha256(test_file)}

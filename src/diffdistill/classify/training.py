@@ -2,8 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,11 +13,12 @@ from tqdm import tqdm
 
 from diffdistill.classify import architectures
 from diffdistill.classify.convnet import ConvNet
+from diffdistill.config import Protocol
 from diffdistill.data.augment import augment
 from diffdistill.data.batches import batch_indices
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensor_files
-from diffdistill.runtime.compiling import with_fallback
+from diffdistill.runtime.compiling import Fallback
 from diffdistill.runtime.seeds import derive_seed, generator
 
 COMPILE_PAYS = {"cpu": 1.5e13, "cuda": 3e15}
@@ -28,54 +28,43 @@ Statistics = tuple[list[float], list[float]]
 """Mean and standard deviation of each channel of images in 0..1."""
 
 
-@dataclass(frozen=True)
-class Protocol:
-    """The config's protocol block says what each value means."""
-
-    epochs: int | None
-    steps: int | None
-    batch_size: int
-    learning_rate: float
-    momentum: float
-    weight_decay: float
-    schedule: str
-    augment: str
-    augment_mode: str
-    width: int
-    depth: int
-    mean: tuple[float, ...] | None
-    std: tuple[float, ...] | None
-
-
 class Classifier(nn.Module):
     """A network with its normalisation inside: takes uint8 images (B, C, H, W), grey ones widened to three channels."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, statistics: Statistics, shape: dict[str, int]) -> None:
-        """shape: what a ConvNet is built from, for its file; without a use to the other students."""
+    def __init__(self, network: nn.Module, statistics: Statistics) -> None:
         super().__init__()
-        self.network, self.shape = network, shape
+        self.network = network
         for name, values in zip(("mean", "std"), statistics, strict=True):
             self.register_buffer(name, torch.tensor(values).reshape(-1, 1, 1))
 
     def normalise(self, images: Tensor) -> Tensor:
-        """uint8 (B, C, H, W) -> float32 (B, 3, H, W) of mean 0 and spread 1 per channel."""
+        """uint8 (B, C, H, W) -> float32 (B, 3, H, W) of mean 0 and standard deviation 1 per channel."""
         x = (images.float() / 255 - self.mean) / self.std
         return x.expand(-1, 3, -1, -1)
 
     def features(self, images: Tensor) -> Tensor:
         """uint8 (B, C, H, W) -> the penultimate layer (B, F) of a ConvNet."""
-        return self.network.embed(self.normalise(images))  # type: ignore[operator, no-any-return]
+        return self._convnet().embed(self.normalise(images))
+
+    def head(self, features: Tensor) -> Tensor:
+        """Features (B, F) of a ConvNet -> logits (B, K)."""
+        return self._convnet().classifier(features)  # type: ignore[no-any-return]
+
+    def _convnet(self) -> ConvNet:
+        if not isinstance(self.network, ConvNet):
+            raise ValueError(f"a {type(self.network).__name__} gives no features here; a ConvNet does")
+        return self.network
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 (B, C, H, W) -> logits (B, K)."""
         return self.network(self.normalise(images))  # type: ignore[no-any-return]
 
     def to_file(self, path: Path, classes: list[str], metadata: Mapping[str, str] = MappingProxyType({})) -> None:
-        """metadata: what else the file says of its making."""
-        own = {"classes": json.dumps(classes), "shape": json.dumps(self.shape)}
+        """A ConvNet as one safetensors file; metadata: how it was made. Raises ValueError for another network."""
+        own = {"classes": json.dumps(classes), "convnet": json.dumps(self._convnet().arguments)}
         tensor_files.save(path, self.state_dict(), {**metadata, **own})
 
     @classmethod
@@ -83,13 +72,11 @@ class Classifier(nn.Module):
         """In evaluation mode. Raises UserError if the file does not hold one."""
         tensors, metadata = tensor_files.load(path)
         try:
-            shape = json.loads(metadata["shape"])
-            classifier = cls(
-                ConvNet(**shape), (tensors["mean"].flatten().tolist(), tensors["std"].flatten().tolist()), shape
-            )
+            statistics = tensors["mean"].flatten().tolist(), tensors["std"].flatten().tolist()
+            classifier = cls(ConvNet(**json.loads(metadata["convnet"])), statistics)
             classifier.load_state_dict(tensors, strict=True)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise UserError(f"{path}: not a classifier of this workflow ({error}); make it again") from error
+            raise UserError(f"{path}: not a classifier of this workflow ({error}); delete it and run again") from error
         return classifier.eval()
 
 
@@ -159,12 +146,12 @@ def fit(
     seed: int,
     device: torch.device,
     progress: str,
-    student: str = "convnet",
+    architecture: str = "convnet",
     compile: bool | None = None,
 ) -> Classifier:
     """Train on images uint8 (N, C, H, W); the last step's network, in evaluation mode.
 
-    labels: int64 (N,), or the probability of each class, float32 (N, K). student: the network, see `students`.
+    labels: int64 (N,), or the probability of each class, float32 (N, K). architecture: see `architectures`.
     compile: whether torch.compile makes the network's steps faster; None: where the training is long enough to pay for
     it, which the protocol and the number of images decide, never a clock: a seed gives one classifier.
 
@@ -172,21 +159,22 @@ def fit(
     as the challenge does; a length in steps has equal batches, which run on into the next epoch: a last batch of a
     single image would be a step at full rate on one image's gradient. Raises UserError if the loss is not finite.
     """
-    shape = {"num_classes": num_classes, "img_size": images.shape[-1], "width": protocol.width, "depth": protocol.depth}
+    convnet, side = architecture == "convnet", images.shape[-1]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(student, seed))
-        network = (
-            ConvNet(**shape) if student == "convnet" else architectures.build(student, num_classes, shape["img_size"])
-        )
-        classifier = Classifier(network, statistics, shape)
+        torch.manual_seed(derive_seed(architecture, seed))
+        if convnet:
+            network: nn.Module = ConvNet(num_classes, side, width=protocol.width, depth=protocol.depth)
+        else:
+            network = architectures.build(architecture, num_classes, side)
+        classifier = Classifier(network, statistics)
     classifier = classifier.to(device)
     images, labels = images.to(device), labels.to(device)
     if compile is None:
         compile = operations(protocol, len(images), images.shape[-1]) >= COMPILE_PAYS.get(device.type, math.inf)
-        compile = compile and student == "convnet"  # whose operations these are
-    network, whole_batch = classifier.network, classifier.network.__call__
+        compile = compile and convnet  # whose operations these are
+    whole_batch: Callable[[Tensor], Tensor] = network
     if compile:
-        whole_batch = with_fallback(torch.compile(network, dynamic=False), network)
+        whole_batch = Fallback(torch.compile(network, dynamic=False), network)
 
     def optimiser() -> torch.optim.SGD:
         return torch.optim.SGD(
@@ -198,14 +186,14 @@ def fit(
         if protocol.schedule == "step" and step == drop_step(protocol, count):
             sgd = optimiser()  # the challenge starts a new one here: momentum is lost
         chosen = chosen_at(step, protocol, count, seed).to(device)
-        if student != "convnet" and len(chosen) == 1:
-            chosen = chosen.repeat(2)  # batch norm has no variance of a single image: it stands twice, augmented apart
+        if len(chosen) == 1 and not convnet:
+            chosen = chosen.repeat(2)  # batch norm has no variance of one image: take it twice, augmented apart
         x = classifier.normalise(images[chosen])
         x = augment(x, protocol.augment, generator("augment", seed, step), mode=protocol.augment_mode)
         logits = whole_batch(x) if len(x) == protocol.batch_size else network(x)  # one size is compiled
         loss = F.cross_entropy(logits, labels[chosen])
         if not torch.isfinite(loss):
-            raise UserError(f"{progress}: the loss of step {step} is {loss.item()}; lower protocol.learning_rate")
+            raise UserError(f"{progress}: the loss of step {step} is {loss.item()}; lower the protocol's learning rate")
         for group in sgd.param_groups:
             group["lr"] = learning_rate_at(step, protocol, count)
         sgd.zero_grad(set_to_none=True)

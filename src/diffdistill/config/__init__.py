@@ -1,55 +1,71 @@
-"""The experiments of config.yaml as types: unknown keys refused, numbers understood, no torch imported.
+"""The experiments of config.yaml as types: unknown keys are refused; no torch is imported.
 
-Each block of an experiment is what one stage reads; the stage gets it as JSON and parses it with the same class.
+A block of an experiment travels as it is: the rule writes it as JSON, the stage parses it with the same class, and the
+library takes it.
 """
 
-from diffdistill.config.evaluation import (
-    INCEPTION_CHECKSUM,
-    INCEPTION_URL,
-    Audit,
-    Choose,
-    Evaluate,
-    Fid,
-    Measurement,
-    Protocol,
-)
-from diffdistill.config.experiment import MOST_MEASUREMENTS, Experiment
-from diffdistill.config.fields import Block
-from diffdistill.config.load import Config, as_json, parse, read, summary
-from diffdistill.config.sampling import Draw, Export, Guidance, Sample, Select, Solver
+from diffdistill.config.evaluation import Audit, Classifier, Evaluate, Protocol, TrainSet
+from diffdistill.config.experiment import Ema, Experiment
+from diffdistill.config.export import Export
+from diffdistill.config.fid import INCEPTION_CHECKSUM, INCEPTION_URL, Checkpoint, Fid, Measurement
+from diffdistill.config.fields import Block, as_json, read
+from diffdistill.config.generator import Generator, SamplesGenerator, TrainGenerator
+from diffdistill.config.load import Config, parse, refuse_old_results
+from diffdistill.config.model import Model, Prediction, UNetModel, UViTModel, parse_model
+from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select, Solver
 from diffdistill.config.source import Source
-from diffdistill.config.study import TRAIN_SETS, Run, Study
-from diffdistill.config.training import Model, Start, Train, Tune
+from diffdistill.config.study import Run, Study
+from diffdistill.config.training import (
+    OptimiserSettings,
+    Recipe,
+    Start,
+    Train,
+    Tune,
+    checkpoint_name,
+    split_checkpoint_name,
+)
 
 __all__ = [
     "INCEPTION_CHECKSUM",
     "INCEPTION_URL",
-    "MOST_MEASUREMENTS",
-    "TRAIN_SETS",
     "Audit",
     "Block",
-    "Choose",
+    "Checkpoint",
+    "Classifier",
     "Config",
-    "Draw",
+    "Ema",
     "Evaluate",
     "Experiment",
     "Export",
     "Fid",
+    "Generator",
     "Guidance",
     "Measurement",
     "Model",
+    "OptimiserSettings",
+    "Prediction",
     "Protocol",
+    "Recipe",
     "Run",
     "Sample",
+    "SamplesGenerator",
+    "SamplingSetup",
     "Select",
     "Solver",
     "Source",
     "Start",
     "Study",
     "Train",
+    "TrainGenerator",
+    "TrainSet",
     "Tune",
+    "UNetModel",
+    "UViTModel",
     "as_json",
+    "checkpoint_name",
     "parse",
+    "parse_model",
     "read",
-    "summary",
+    "refuse_old_results",
+    "split_checkpoint_name",
 ]

@@ -1,105 +1,153 @@
 """An experiment: its blocks, what must fit between them, and what follows from them."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import ClassVar, NamedTuple, Self
 
 from pydantic import model_validator
 
-from diffdistill.config.evaluation import Audit, Choose, Evaluate, Fid, Protocol
+from diffdistill.config.evaluation import Audit, Classifier, Evaluate, Protocol, TrainSet
+from diffdistill.config.export import Export
+from diffdistill.config.fid import Checkpoint, Fid
 from diffdistill.config.fields import Block, Name, PositiveInt
-from diffdistill.config.sampling import Draw, Export, Guidance, Sample, Select
+from diffdistill.config.generator import Generator, TrainGenerator
+from diffdistill.config.model import Model
+from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select
 from diffdistill.config.source import Source
-from diffdistill.config.study import DRAWN_SETS, Run, Study
-from diffdistill.config.training import Model, Train, Tune
+from diffdistill.config.study import SAMPLE_SETS, Run, Study
+from diffdistill.config.training import Train, Tune, checkpoint_name
 from diffdistill.errors import UserError
 
-MOST_MEASUREMENTS = 10_000
-"""Each is some jobs of the workflow."""
+MAX_MEASUREMENTS = 2_000
+"""FID measurements and pilot trainings of one experiment; each is a job or a good part of one."""
+
+
+class Ema(NamedTuple):
+    """EMA weights that training keeps: their name, iteration and decay."""
+
+    name: str
+    step: int
+    ema_decay: float
 
 
 class Experiment(Block):
+    renamed: ClassVar = {"choose": "checkpoint"}
+
     dataset: Name | None = None
     """The folder of data/ that this experiment reads; null: the experiment's own name."""
     threads: PositiveInt = 8
-    """CPU threads of a job that trains or measures the network, where the machine has as many."""
+    """CPU threads of a job that trains or measures the network, if the machine has as many."""
     source: Source
-    model: Model
-    train: Train
-    fid: Fid
-    choose: Choose = Choose()
+    generator: Generator = TrainGenerator()
+    """What makes the images: a diffusion model that is trained here, or a finished set."""
+    model: Model | None = None
+    train: Train | None = None
+    fid: Fid | None = None
+    """Null: checkpoints are not measured, and the last one is taken."""
+    checkpoint: Checkpoint = Checkpoint()
     tune: Tune | None = None
-    """Null: the chosen weights draw as they are."""
-    sample: Sample
+    """Null: the checkpoint is sampled as it is."""
+    sample: Sample | None = None
     select: Select = Select()
+    classifier: Classifier = Classifier()
     evaluate: Evaluate
     study: Study | None = None
-    """Null: nothing beside the main evaluation."""
-    audit: Audit = Audit()
+    """Null: only the main evaluation."""
+    audit: Audit | None = Audit()
+    """Null: no audit."""
     export: Export = Export()
 
     @model_validator(mode="after")
-    def _intervals_fit(self) -> Self:
-        if self.train.slice_iterations % self.fid.every:
-            raise ValueError(
-                f"train.slice_iterations {self.train.slice_iterations} is not a multiple of fid.every {self.fid.every}"
-            )
-        if self.train.iterations % self.fid.every:
-            raise ValueError(
-                f"train.iterations {self.train.iterations} is not a multiple of fid.every {self.fid.every}"
-            )
-        if self.train.iterations // self.fid.every > MOST_MEASUREMENTS:
-            raise ValueError(
-                f"fid.every {self.fid.every} measures {self.train.iterations // self.fid.every} times in "
-                f"train.iterations {self.train.iterations}; raise it: {MOST_MEASUREMENTS} are the most"
-            )
-        for step in self.choose.candidates or ():
-            if step > self.train.iterations or step % self.fid.every:
-                raise ValueError(
-                    f"choose.candidates: {step} is not measured; give multiples of fid.every {self.fid.every} "
-                    f"up to train.iterations {self.train.iterations}"
-                )
+    def _blocks_fit_the_generator(self) -> Self:
+        trained = {"model": self.model, "train": self.train, "sample": self.sample}
+        optional = {"fid": self.fid, "tune": self.tune}
+        if self.trains:
+            missing = [name for name, block in trained.items() if block is None]
+            if missing:
+                raise ValueError(f"{missing[0]} is missing; generator.kind 'train' needs it")
+        else:
+            given = [name for name, block in (trained | optional).items() if block is not None]
+            if given:
+                raise ValueError(f"generator.kind '{self.generator.kind}' takes no {given[0]}; remove it")
+            if self.checkpoint != Checkpoint():
+                raise ValueError(f"generator.kind '{self.generator.kind}' takes no checkpoint; remove it")
         return self
 
     @model_validator(mode="after")
-    def _drawing_fits(self) -> Self:
-        leaps = self.sample.solver.algorithm == "consistency"
-        if self.fid.solver.algorithm == "consistency":
-            raise ValueError("fid.solver: 'consistency' is for tuned weights, fid measures those before; take another")
-        if leaps and self.tune is None:
-            raise ValueError("sample.solver.algorithm 'consistency' needs tuned weights; give the block tune")
-        if leaps and self.choose.by == "pilot":
+    def _sampling_fits(self) -> Self:
+        if self.fid is not None and self.fid.solver.algorithm == "consistency":
+            raise ValueError("fid.solver: 'consistency' needs tuned weights, and fid measures untuned ones; change it")
+        if self.sample is None:
+            return self
+        consistency = self.sample.solver.algorithm == "consistency"
+        if consistency and self.tune is None:
+            raise ValueError("sample.solver.algorithm 'consistency' needs tuned weights; add the block tune")
+        if consistency and self.checkpoint.by == "pilot":
             raise ValueError(
-                "choose.by 'pilot' draws as sample does, but sample.solver.algorithm 'consistency' needs weights that "
-                "are tuned after the choice; choose by fid"
+                "checkpoint.by 'pilot' samples untuned weights, but sample.solver.algorithm 'consistency' needs tuned "
+                "ones; set checkpoint.by: fid"
             )
         if self.sample.guidance is None:
             return self
-        if leaps:
-            raise ValueError("sample.guidance and sample.solver.algorithm 'consistency' exclude each other; drop one")
+        if consistency:
+            raise ValueError("sample.guidance and sample.solver.algorithm 'consistency' cannot be combined; remove one")
         self._guidance_fits("sample.guidance", self.sample.guidance)
         return self
 
     @model_validator(mode="after")
-    def _draws_fit(self) -> Self:
-        for number, draw in enumerate(self.choose.draws or ()):
-            if draw.guidance is not None:
-                self._guidance_fits(f"choose.draws.{number}.guidance", draw.guidance)
-        if self.choose.by == "pilot" and not self.pilots():
+    def _intervals_fit(self) -> Self:
+        if self.train is None:
+            return self
+        if self.fid is None:
+            if self.checkpoint.by in ("fid", "pilot"):
+                raise ValueError(f"checkpoint.by '{self.checkpoint.by}' needs the block fid; add it, or set by: last")
+            return self
+        every, train = self.fid.every, self.train
+        for name, value in (("slice_iterations", train.slice_iterations), ("iterations", train.iterations)):
+            if value % every:
+                raise ValueError(f"train.{name} {value} is not a multiple of fid.every {every}")
+        if train.iterations // every > MAX_MEASUREMENTS:
+            raise ValueError(self._too_many(train.iterations // every, "FID measurements"))
+        for step in self.checkpoint.candidates or ():
+            if step > train.iterations or step % every:
+                raise ValueError(
+                    f"checkpoint.candidates: {step} is not measured; give multiples of fid.every {every} up to "
+                    f"train.iterations {train.iterations}"
+                )
+        pilots = len(self.pilots()) * len(self.checkpoint.seeds)
+        if len(self.emas()) + pilots > MAX_MEASUREMENTS:
+            what = f"FID measurements ({len(self.emas())}) and pilot trainings ({pilots})"
+            raise ValueError(self._too_many(len(self.emas()) + pilots, what))
+        return self
+
+    def _too_many(self, count: int, what: str) -> str:
+        return (
+            f"{count} {what}; the limit is {MAX_MEASUREMENTS}: raise fid.every, or lower the number of "
+            "train.ema_decays, checkpoint.candidates, checkpoint.setups or checkpoint.seeds"
+        )
+
+    @model_validator(mode="after")
+    def _setups_fit(self) -> Self:
+        for number, setup in enumerate(self.checkpoint.setups or ()):
+            if setup.guidance is not None:
+                self._guidance_fits(f"checkpoint.setups.{number}.guidance", setup.guidance)
+        if self.checkpoint.by == "pilot" and not self.pilots():
             raise ValueError(
-                "choose: no candidate comes after the iteration that guides it (from_step); give later ones"
+                "checkpoint: no candidate comes after the iteration that guides it (from_step); add later ones"
             )
         return self
 
     def _guidance_fits(self, key: str, guidance: Guidance) -> None:
+        assert self.train is not None
         if guidance.from_step is None and not self.train.label_dropout:
             raise ValueError(
-                f"{key} without from_step needs a network that knows images without a label; raise "
-                "train.label_dropout above 0, such as 0.1"
+                f"{key} without from_step needs a network trained with label dropout; set train.label_dropout above "
+                "0, such as 0.1"
             )
-        if guidance.from_step is not None and guidance.from_step not in self.fid_steps():
+        if guidance.from_step is not None and guidance.from_step not in self.ema_steps():
+            steps = f"multiples of fid.every {self.fid.every}" if self.fid is not None else "the block fid first"
             raise ValueError(
-                f"{key}.from_step: {guidance.from_step} is not measured; give a multiple of fid.every "
-                f"{self.fid.every} up to train.iterations {self.train.iterations}"
+                f"{key}.from_step: the weights of iteration {guidance.from_step} are not kept; give {steps} up to "
+                f"train.iterations {self.train.iterations}"
             )
 
     @model_validator(mode="after")
@@ -109,24 +157,36 @@ class Experiment(Block):
             return self
         if study.equal_steps and study.epochs_in_steps(self.evaluate.protocol) is None:
             raise ValueError(
-                "study.equal_steps: evaluate.protocol counts steps, which are equal already; leave it false, "
-                "or give study.epochs"
+                "study.equal_steps: evaluate.protocol counts steps, which are equal already; set it to false, or give "
+                "study.epochs"
             )
-        for select in (self.select, *(draw.select for draw in self.choose.draws or ())):
+        for select in (self.select, *(setup.select for setup in self.checkpoint.setups or ())):
             if study.budget_fractions and select is not None and select.method != "all":
                 raise ValueError(
-                    f"study.budget_fractions: select.method '{select.method}' does not keep the images as they "
-                    "came; leave the list empty, or select all"
+                    f"study.budget_fractions: select.method '{select.method}' changes the order of the samples; leave "
+                    "the list empty, or set select.method: all"
                 )
-        if study.rounds and len(self.evaluate.seeds) < 2:
-            raise ValueError("study.rounds needs two evaluate.seeds at least, to tell the sets from the trainings")
+        if study.resamplings and not self.trains:
+            raise ValueError(f"study.resamplings: generator.kind '{self.generator.kind}' cannot sample; remove it")
+        if study.resamplings and len(self.evaluate.seeds) < 2:
+            raise ValueError("study.resamplings needs at least two evaluate.seeds to separate sets from trainings")
         return self
 
+    @property
+    def trains(self) -> bool:
+        """Whether a diffusion model is trained here."""
+        return isinstance(self.generator, TrainGenerator)
+
+    @property
+    def checkpoint_by(self) -> str:
+        """How the checkpoint is picked: fid, pilot or last."""
+        return self.checkpoint.by or ("last" if self.fid is None else "fid")
+
     def study_runs(self) -> dict[str, Run]:
-        """What the study trains, by name. Raises UserError if there is no study."""
+        """The trainings of the study by name. Raises UserError if there is no study."""
         if self.study is None:
-            raise UserError("study is null; give it what to train, such as {images_per_class: [10, 50, 100]}")
-        return self.study.runs(self.evaluate.protocol, self.drawn_sets)
+            raise UserError("study is null; say what to train, such as {images_per_class: [10, 50, 100]}")
+        return self.study.runs(self.evaluate.protocol, self.sample_sets)
 
     def study_run(self, name: str) -> Run:
         """Raises UserError with the known names."""
@@ -135,81 +195,96 @@ class Experiment(Block):
         return self.study_runs()[name]
 
     @property
-    def drawn_sets(self) -> tuple[str, ...]:
-        """What else of the drawn images is trained on, for the distilled set to be compared with."""
-        blocks = (self.select,) if self.choose.draws is None else (draw.select for draw in self.choose.draws)
+    def sample_sets(self) -> tuple[TrainSet, ...]:
+        """If the distilled set is a selection: the sets of samples that it is compared with."""
+        setups = self.checkpoint.setups
+        blocks = (self.select,) if setups is None else tuple(setup.select for setup in setups)
         methods = {block.method for block in blocks if block is not None} - {"all"}
-        return DRAWN_SETS if methods - {"random"} else DRAWN_SETS[1:] if methods else ()
+        return SAMPLE_SETS if methods - {"random"} else SAMPLE_SETS[1:] if methods else ()
 
     @property
-    def classifier(self) -> Protocol:
-        """How the classifier is trained whose features measure the distance and whose judgement selects."""
-        return self.fid.classifier or self.evaluate.protocol
+    def classifier_protocol(self) -> Protocol:
+        """How the classifier is trained."""
+        return self.classifier.protocol or self.evaluate.protocol
 
     @property
     def fid_devices(self) -> int:
         """Processes that share the images of a measurement."""
-        return self.fid.devices or self.train.devices
+        own = self.fid.devices if self.fid is not None else None
+        return own or (self.train.devices if self.train is not None else 1)
 
     @property
     def pilot_protocol(self) -> Protocol:
         """How the pilot's ConvNets are trained."""
         full = self.evaluate.protocol
         half = {name: max(1, length // 2) for name in ("steps", "epochs") if (length := getattr(full, name))}
-        return self.choose.protocol or full.model_copy(update=half)
+        return self.checkpoint.protocol or full.model_copy(update=half)
+
+    @property
+    def snapshot_every(self) -> int:
+        """Iterations between EMA weights that are kept."""
+        assert self.train is not None
+        return self.train.iterations if self.fid is None else self.fid.every
 
     def slice_ends(self) -> list[int]:
-        """The iterations at which a training job ends, the last one included."""
+        """The iterations at which a training job ends, the last one included; none if nothing is trained."""
+        if self.train is None:
+            return []
         ends = list(range(self.train.slice_iterations, self.train.iterations, self.train.slice_iterations))
         return [*ends, self.train.iterations]
 
-    def fid_steps(self) -> list[int]:
-        """The iterations whose averaged weights are kept and measured."""
-        return list(range(self.fid.every, self.train.iterations + 1, self.fid.every))
+    def ema_steps(self) -> list[int]:
+        """The iterations whose EMA weights are kept."""
+        if self.train is None:
+            return []
+        return list(range(self.snapshot_every, self.train.iterations + 1, self.snapshot_every))
 
-    def averages(self, steps: Sequence[int] | None = None) -> list[str]:
-        """Names of the averaged weights of some iterations, or of all measured ones, as training keeps them.
+    def emas(self, steps: Sequence[int] | None = None) -> list[Ema]:
+        """The EMA weights of some iterations, or of all that are kept.
 
-        Of iteration 100 they are 100, and 100-ema1 by the first further length.
+        Those of iteration 100 are called 100, and 100-ema1 with the second decay.
         """
-        endings = ["", *(f"-ema{number}" for number in range(1, 1 + len(self.train.further_ema_decays)))]
-        return [f"{step}{ending}" for step in (self.fid_steps() if steps is None else steps) for ending in endings]
-
-    def average(self, name: str) -> dict[str, Any]:
-        """One of these by name: its iteration and the decay of its average. Raises UserError with the known names."""
-        step, _, ending = name.partition("-ema")
-        if name not in self.averages():
-            raise UserError(f"no weights '{name}' are kept; kept: {', '.join(self.averages())}")
-        decays = (self.train.ema_decay, *self.train.further_ema_decays)
-        return {"name": name, "step": int(step), "ema_decay": decays[int(ending or 0)]}
-
-    def pilots(self) -> list[tuple[str, int]]:
-        """What a pilot tries, names of averages and numbers of draws; nothing where it does not choose."""
-        steps = self.choose.candidates or self.fid_steps() if self.choose.by == "pilot" else ()
+        decays = self.train.ema_decays if self.train is not None else ()
         return [
-            (name, number)
+            Ema(checkpoint_name(step, number), step, decay)
+            for step in (self.ema_steps() if steps is None else steps)
+            for number, decay in enumerate(decays)
+        ]
+
+    def ema(self, name: str) -> Ema:
+        """One of these by name. Raises UserError with the known names."""
+        known = {ema.name: ema for ema in self.emas()}
+        if name not in known:
+            raise UserError(f"no weights '{name}' are kept; kept: {', '.join(known)}")
+        return known[name]
+
+    def pilots(self) -> list[tuple[Ema, int]]:
+        """What the pilot tries: EMA weights and numbers of sampling setups; nothing unless it picks."""
+        steps = self.checkpoint.candidates or self.ema_steps() if self.checkpoint.by == "pilot" else ()
+        return [
+            (ema, number)
             for step in steps
-            for name in self.averages([step])
-            for number, draw in enumerate(self.pilot_draws)
-            if draw.guidance is None or (draw.guidance.from_step or 0) < step
+            for ema in self.emas([step])
+            for number, setup in enumerate(self.pilot_setups)
+            if setup.guidance is None or (setup.guidance.from_step or 0) < step
         ]
 
     @property
-    def pilot_draws(self) -> tuple[Draw, ...]:
-        """How the pilot makes sets, complete."""
-        if self.choose.draws is None:
+    def pilot_setups(self) -> tuple[SamplingSetup, ...]:
+        """The sampling setups that the pilot tries, complete."""
+        assert self.sample is not None
+        if self.checkpoint.setups is None:
             select = None if self.select.counts else self.select
-            return (Draw(solver=self.sample.solver, guidance=self.sample.guidance, select=select),)
-        return tuple(
-            draw.model_copy(update={"solver": draw.solver or self.sample.solver}) for draw in self.choose.draws
-        )
+            return (SamplingSetup(solver=self.sample.solver, guidance=self.sample.guidance, select=select),)
+        solver = self.sample.solver
+        return tuple(setup.model_copy(update={"solver": setup.solver or solver}) for setup in self.checkpoint.setups)
 
     def slice_of(self, step: int) -> int:
         """The end of the slice that passes iteration `step`."""
         return next(end for end in self.slice_ends() if end >= step)
 
     def slice_before(self, end: int) -> int | None:
-        """The end of the slice before the one that ends at `end`; None for the first."""
+        """The end of the slice before the one that ends at `end`; None for the first. Raises UserError for another."""
         ends = self.slice_ends()
         if end not in ends:
             raise UserError(f"no training slice ends at iteration {end}; slices end at {ends}")

@@ -1,50 +1,73 @@
-"""All of config.yaml: parsed with errors for people, handed to stages as JSON."""
+"""All of config.yaml, parsed with errors for people."""
 
 import difflib
-import json
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Self, TypeVar
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from diffdistill.config.experiment import Experiment
-from diffdistill.config.fields import Block, Name, short
+from diffdistill.config.fields import Block, Name, read
 from diffdistill.config.source import Source
 from diffdistill.errors import UserError
 
-FOLDERS = {"tables", "figures", "raw", "inception", "weights"}
-"""Folders of the workflow's own below results/ and data/: no experiment can have their names."""
-FILES = {"report.html", "summary.txt", "README.md"}
-"""Files of the workflow's own in results/."""
+RESERVED = {"reports", "raw", "inception", "weights", "report.html", "summary.txt", "README.md"}
+"""Names that the workflow uses itself below results/ and data/: no experiment can have them."""
+OLD_RESULTS = {"chosen.json": "checkpoint.json", "fid/features.safetensors": "data/{dataset}/classifier/"}
+"""Files that older versions wrote, and what stands in their place now."""
 
 
 class Config(Block):
+    renamed: ClassVar = {"datasets": "experiments"}
+
+    reports: Annotated[dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]], Field(min_length=1)]
+    """Pages: each covers some experiments."""
     targets: Annotated[tuple[Name, ...], Field(min_length=1)]
-    """The experiments that `all` covers."""
-    datasets: dict[Name, Experiment | None]
+    """The reports that `all` makes."""
+    experiments: dict[Name, Experiment]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_null(cls, values: Any) -> Any:
+        """null removes an experiment, also from the reports, or a report, also from the targets."""
+        if not isinstance(values, Mapping):
+            return values
+        kept = dict(values)
+        experiments, reports = kept.get("experiments"), kept.get("reports")
+        if not isinstance(experiments, Mapping) or not isinstance(reports, Mapping):
+            return kept
+        removed = {name for name, block in experiments.items() if block is None}
+        kept["experiments"] = {name: block for name, block in experiments.items() if block is not None}
+        kept["reports"] = {}
+        for name, covered in reports.items():
+            if isinstance(covered, list | tuple):
+                covered = [one for one in covered if one not in removed] or (None if removed & {*covered} else covered)
+            if covered is not None:
+                kept["reports"][name] = covered
+        if isinstance(targets := kept.get("targets"), list | tuple):
+            gone = {*reports} - {*kept["reports"]}
+            kept["targets"] = [name for name in targets if name not in gone]
+        return kept
 
     @model_validator(mode="after")
-    def _targets_exist(self) -> Self:
-        given = {*self.datasets, *(one.dataset for one in self.experiments.values() if one.dataset)}
-        for name in sorted((FOLDERS | FILES) & given):
-            raise ValueError(f"datasets: '{name}' is a name of the workflow's own; give another name")
+    def _names_fit(self) -> Self:
+        given = {*self.experiments, *self.reports, *(one.dataset for one in self.experiments.values() if one.dataset)}
+        for name in sorted(RESERVED & given):
+            raise ValueError(f"'{name}' is a name that the workflow uses itself; choose another")
         for name in self.targets:
-            if self.datasets.get(name) is None:
-                raise ValueError(
-                    f"targets: no experiment '{name}' under datasets; known: {', '.join(self.experiments)}"
-                )
+            if name not in self.reports:
+                hint = f"; write {{{name}: [{name}]}} under reports" if name in self.experiments else ""
+                raise ValueError(f"targets: no report '{name}' under reports{hint}; known: {', '.join(self.reports)}")
         sources: dict[str, tuple[str, Source]] = {}
         for name, experiment in self.experiments.items():
             data = experiment.dataset or name
             other, source = sources.setdefault(data, (name, experiment.source))
             if source != experiment.source:
-                raise ValueError(f"datasets.{name}.source differs from datasets.{other}.source, both make data/{data}")
+                raise ValueError(
+                    f"experiments.{name}.source differs from experiments.{other}.source, but both make data/{data}"
+                )
         return self
-
-    @property
-    def experiments(self) -> dict[str, Experiment]:
-        """The experiments that are not removed by null."""
-        return {name: experiment for name, experiment in self.datasets.items() if experiment is not None}
 
     def experiment(self, name: str) -> Experiment:
         """Raises UserError with the known names."""
@@ -52,54 +75,36 @@ class Config(Block):
             return self.experiments[name]
         near = difflib.get_close_matches(name, self.experiments, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
-        raise UserError(f"no experiment '{name}' under datasets; {hint}known: {', '.join(self.experiments)}")
+        raise UserError(f"no experiment '{name}' under experiments; {hint}known: {', '.join(self.experiments)}")
 
+    def report(self, name: str) -> tuple[str, ...]:
+        """The experiments of a report. Raises UserError for an unknown report or experiment."""
+        if name not in self.reports:
+            raise UserError(f"no report '{name}' under reports; known: {', '.join(self.reports)}")
+        for experiment in self.reports[name]:
+            if experiment not in self.experiments:
+                raise UserError(
+                    f"reports.{name}: no experiment '{experiment}' under experiments; known: "
+                    f"{', '.join(self.experiments)}"
+                )
+        return self.reports[name]
 
-B = TypeVar("B", bound=Block)
+    def dataset(self, name: str) -> str:
+        """The data set of an experiment."""
+        return self.experiment(name).dataset or name
 
 
 def parse(values: Mapping[str, Any], where: str = "config.yaml") -> Config:
-    """The typed config. Raises UserError, one line a mistake: file, key, value and what is wrong."""
+    """The typed config. Raises UserError, one line per mistake: file, key, value and what is wrong."""
     return read(Config, values, where)
 
 
-def read(block: type[B], values: Mapping[str, Any], where: str = "--config") -> B:
-    """One block from plain values. Raises UserError naming key and value."""
-    try:
-        return block.model_validate(values)
-    except ValidationError as error:
-        raise UserError("\n".join(_line(where, problem) for problem in error.errors())) from None
-
-
-def _line(where: str, problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"] if part != "[key]")
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "missing":
-        return f"{where}: {key} is missing; add it"
-    value = problem["input"]
-    shown = f" (found {short(value)})"
-    if isinstance(value, Mapping | Block) or problem["type"] == "value_error":
-        shown = ""
-    return f"{where}: {key + ': ' if key else ''}{message}{shown}"
-
-
-def as_json(*blocks: Block, **named: Block | tuple[Block | str | int, ...] | int | float | str | None) -> str:
-    """Blocks as the JSON that a stage is given: one block as it is, named ones under their names; keys sorted."""
-    values: dict[str, Any] = {}
-    for block in blocks:
-        values |= block.model_dump(mode="json")
-    return json.dumps(values | named, sort_keys=True, default=lambda block: block.model_dump(mode="json"))
-
-
-def summary(config: Config, targets: Sequence[str]) -> str:
-    """What the tables and the report say of each target, as JSON: its data set, model, training and all settings."""
-    described = {}
-    for name in targets:
-        experiment = config.experiment(name)
-        described[name] = {
-            "dataset": experiment.dataset or name,
-            "model": experiment.model.model_dump(mode="json"),
-            "training_iterations": experiment.train.iterations,
-            "settings": experiment.model_dump(mode="json"),
-        }
-    return json.dumps({"experiments": described}, sort_keys=True)
+def refuse_old_results(config: Config, folder: Path) -> None:
+    """Raises UserError if `folder` holds results that an older version wrote."""
+    for name in config.experiments:
+        for old, new in OLD_RESULTS.items():
+            if (folder / name / old).exists():
+                raise UserError(
+                    f"{folder / name} was written by an older version ({old} is now {new}); move the folder away or "
+                    "delete it"
+                )

@@ -4,7 +4,7 @@ All results are indices int64 in an order that takes the classes in turn, so tha
 counts allow; in the order of herding and of k-centre, a prefix is also what they give for that many images.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -26,11 +26,26 @@ def every(labels: Tensor) -> Tensor:
 
 
 def at_random(labels: Tensor, images: int, seed: int) -> Tensor:
-    """Sorted indices (images,) int64 drawn without replacement, as equal in number per class as `images` allows.
+    """Sorted indices (images,) int64 picked without replacement, in equal numbers per class if the classes allow it.
 
-    Raises UserError if a class has too few images.
+    A class with too few images gives all of them. Raises UserError if there are too few in all.
     """
-    return per_class(labels, quotas(images, int(labels.max()) + 1), randomly(seed)).sort().values
+    return per_class(labels, fair_counts(images, labels.bincount().tolist()), randomly(seed)).sort().values
+
+
+def fair_counts(images: int, sizes: list[int]) -> list[int]:
+    """How many images each class gives: equal numbers, but not more than it has; the others share the rest.
+
+    Raises UserError if there are fewer than `images` in all.
+    """
+    if images > sum(sizes):
+        raise UserError(f"{images} images are asked for, but there are {sum(sizes)}; ask for fewer")
+    counts, open_classes = [0] * len(sizes), [label for label, size in enumerate(sizes) if size]
+    while (left := images - sum(counts)) > 0:
+        for label, more in zip(open_classes, quotas(left, len(open_classes)), strict=True):
+            counts[label] = min(sizes[label], counts[label] + more)
+        open_classes = [label for label in open_classes if counts[label] < sizes[label]]
+    return counts
 
 
 def quotas(images: int, num_classes: int) -> list[int]:
@@ -47,9 +62,7 @@ def per_class(labels: Tensor, counts: list[int], pick: Pick) -> Tensor:
     for label, count in enumerate(counts):
         members = (labels == label).nonzero().flatten()
         if count > len(members):
-            raise UserError(
-                f"class {label} has {len(members)} images, {count} are asked for; lower select.images or per_class"
-            )
+            raise UserError(f"class {label} has {len(members)} images, but {count} are asked for; ask for fewer")
         kept.append(pick(members, label, count))
     chosen = torch.cat(kept)
     return chosen[in_turn(labels[chosen])]
@@ -109,20 +122,27 @@ def k_centre(features: Array, count: int) -> Array:
     return np.array(chosen, dtype=np.int64)
 
 
-def repaired(
+GREEDY: Mapping[str, Greedy] = {"herding": herding, "k_centre": k_centre}
+"""Methods that pick by features, by name."""
+
+
+def without_label_noise(
     labels: Tensor, predicted: Tensor, confidence: Tensor, *, above: float, label_noise: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Labels (N,), the indices left, and which images are `mistaken`; these are kept, or dropped, or relabelled."""
-    wrong = mistaken(labels, predicted, confidence, above)
+    """Labels (N,), the indices left, and the images bool (N,) that are `contradicted`.
+
+    label_noise: what becomes of these: keep, drop or relabel.
+    """
+    noisy = contradicted(labels, predicted, confidence, above)
     if label_noise == "keep":
-        return labels, every(labels), wrong
+        return labels, every(labels), noisy
     if label_noise == "drop":
-        left = (~wrong).nonzero().flatten()
-        return labels, left[in_turn(labels[left])], wrong
-    labels = torch.where(wrong, predicted, labels)
-    return labels, in_turn(labels), wrong
+        left = (~noisy).nonzero().flatten()
+        return labels, left[in_turn(labels[left])], noisy
+    labels = torch.where(noisy, predicted, labels)
+    return labels, in_turn(labels), noisy
 
 
-def mistaken(labels: Tensor, predicted: Tensor, confidence: Tensor, above: float) -> Tensor:
-    """Which images (N,) bool a classifier gives another label than theirs, with more confidence than `above` (0..1)."""
+def contradicted(labels: Tensor, predicted: Tensor, confidence: Tensor, above: float) -> Tensor:
+    """Images bool (N,) to which a classifier gives another label, with more confidence than `above` (0..1)."""
     return (predicted != labels) & (confidence > above)

@@ -1,23 +1,22 @@
-"""How far a classifier trained on real images agrees with the labels of others."""
+"""Label agreement: how often a classifier trained on real images predicts the labels of others."""
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from diffdistill.classify.training import Classifier, logits
 
 
-def judge(classifier: nn.Module, images: Tensor, batch_size: int = 500) -> tuple[Tensor, Tensor]:
+def predict(classifier: nn.Module, images: Tensor, batch_size: int = 500) -> tuple[Tensor, Tensor]:
     """Likeliest class int64 (N,) and its probability float32 (N,) of images uint8 (N, C, H, W)."""
     likeliest = logits(classifier.eval(), images, batch_size).softmax(1).max(1)
     return likeliest.indices, likeliest.values
 
 
 @torch.inference_mode()
-def judge_features(classifier: Classifier, points: Tensor) -> Tensor:
-    """Likeliest class int64 (N,) of images whose features (N, F) are known: the classifier's last layer alone."""
-    weight, bias = (classifier.get_parameter(f"network.classifier.{name}") for name in ("weight", "bias"))
-    return F.linear(points.to(weight), weight, bias).argmax(1).cpu()
+def predict_from_features(classifier: Classifier, points: Tensor) -> Tensor:
+    """Likeliest class int64 (N,) of images with features (N, F): the last layer of the classifier alone."""
+    device = next(classifier.parameters()).device
+    return classifier.head(points.to(device, torch.float32)).argmax(1).cpu()
 
 
 def label_agreement(predicted: Tensor, labels: Tensor) -> float:

@@ -5,15 +5,12 @@ these is one process. They talk through gloo, and on GPUs through NCCL. Run as a
 one machine: python -m diffdistill.runtime.processes COUNT MODULE ARGUMENTS...
 """
 
-import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import FrameType
 from typing import TypeVar
 
 import torch
@@ -131,33 +128,6 @@ def _number(variable: str, alone: int) -> int:
     if not value.isdecimal():
         raise UserError(f"the variable {variable} is '{value}', a number is needed; unset it or start by torchrun")
     return int(value)
-
-
-def silence_workers(logger: logging.Logger, argv: Sequence[str]) -> list[str]:
-    """Let the first process log alone; errors also the first of another machine, and unexpected ones every process.
-
-    Returns the arguments of this process: those given, without --log in all but the first, which alone writes it.
-    """
-    arguments = list(argv)
-    first_here = os.environ.get("LOCAL_RANK", "0") == "0"
-    if os.environ.get("RANK", "0") != "0":
-        logger.addFilter(lambda record: bool(record.exc_info) or (first_here and record.levelno >= logging.ERROR))
-        if "--log" in arguments:
-            at = arguments.index("--log")
-            del arguments[at : at + 2]
-    return arguments
-
-
-class StopSignal:
-    """Remembers SIGTERM or SIGUSR1 from when it is made; `number` is 0 until one comes."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        for number in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, self._remember)
-
-    def _remember(self, number: int, frame: FrameType | None) -> None:
-        self.number = number
 
 
 def main(argv: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""The command line that all stages share: --config JSON, --in and --out with names, --log, --threads."""
+"""The command line that all stages share: settings as JSON, input and output files by name, log and threads."""
 
 import argparse
 import errno
@@ -14,11 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 from tqdm import tqdm
 
+from diffdistill.config.fields import Block, describe, read
 from diffdistill.errors import UserError
+from diffdistill.runtime import files
 
 logger = logging.getLogger("diffdistill")
 
@@ -32,38 +34,34 @@ REMEDIES = {
     errno.EACCES: "give this user access",
     errno.EPERM: "give this user access",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    errno.EIO: "see to the disk",
+    errno.EIO: "check the disk",
     errno.ENAMETOOLONG: "give a shorter name",
 }
-"""What the person can do about errors of the operating system that name no file or that need words."""
+"""What the user can do about an error of the operating system."""
 
 
-class _Settings(dict[str, Any]):
-    """The values given as --config."""
-
-    def __missing__(self, key: str) -> Any:
-        raise UserError(f"--config: '{key}' is missing; give it, or run the stage by its rule")
+S = TypeVar("S", bound=Block)
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Generic[S]):
     """What one run of a stage was asked to do."""
 
-    config: dict[str, Any]
+    settings: S
     inputs: Mapping[str, list[Path]]
     outputs: Mapping[str, list[Path]]
     threads: int
 
     def input(self, name: str) -> Path:
-        """The only file given as --in name=path."""
+        """The only file given as --in name=path. Raises UserError if it is missing or given twice."""
         return _only(self.inputs, "--in", name)
 
     def output(self, name: str) -> Path:
-        """The only file given as --out name=path."""
+        """The only file given as --out name=path. Raises UserError if it is missing or given twice."""
         return _only(self.outputs, "--out", name)
 
     def all_inputs(self, name: str) -> list[Path]:
-        """The files given as --in name=path, one at least."""
+        """The files given as --in name=path. Raises UserError if there is none."""
         if not self.inputs.get(name):
             raise UserError(f"--in {name}=PATH is missing; give it at least once")
         return self.inputs[name]
@@ -110,6 +108,8 @@ def _start_log() -> None:
 
 def _add(handler: logging.Handler) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    if _is_worker():
+        handler.addFilter(_only_errors)
     logger.addHandler(handler)
 
 
@@ -136,40 +136,29 @@ def _in_one_line(error: Exception, memory_setting: str) -> str | None:
     if exhausted or any(said in what for said in OUT_OF_MEMORY):
         return f"out of memory ({what[:200] or type(error).__name__}); give the job more, or lower {memory_setting}"
     if isinstance(error, OSError) and error.errno is not None and (error.filename or error.errno in REMEDIES):
-        reason, remedy = os.strerror(error.errno).lower(), REMEDIES.get(error.errno, "see to it")
+        reason, remedy = os.strerror(error.errno).lower(), REMEDIES.get(error.errno, "fix that")
         return f"{error.filename or 'a file'}: {reason}; {remedy}, then run the same command again"
     return None
 
 
-def run(
-    stage: Callable[[Job], None],
-    argv: Sequence[str] | None,
-    doc: str | None,
-    *,
-    memory_setting: str = "its batch_size",
-) -> int:
-    """Parse the arguments, run the stage, and turn what the person can mend into one line and exit code 2.
+def run(name: str, stage: Callable[[], Callable[[Job[S]], None]], settings: type[S], argv: Sequence[str]) -> int:
+    """Parse the arguments of a stage, run it, and turn what the user can fix into one line and exit code 2.
 
-    memory_setting: what of the config to lower where memory is short.
+    stage: gives the stage's function; called after the settings are checked, because its import takes seconds.
     """
-    parser = argparse.ArgumentParser(description=doc)
-    parser.add_argument("--config", default="{}", metavar="JSON", help="the part of the config that this stage reads")
-    parser.add_argument("--in", dest="inputs", nargs="*", default=[], metavar="NAME=PATH")
-    parser.add_argument("--out", dest="outputs", nargs="*", default=[], metavar="NAME=PATH")
-    parser.add_argument("--log", type=Path, help="also write the log to this file")
-    parser.add_argument("--threads", type=int, default=_cores())
-    arguments = parser.parse_args(argv)
+    arguments = _parser(name, settings).parse_args(argv)
     _start_log()
     started, kept = time.monotonic(), None
     try:
-        if arguments.log is not None:
+        if arguments.log is not None and not _is_worker():
             kept = _log_to(arguments.log)
         logger.info("command: %s", shlex.join(sys.orig_argv))
         if arguments.threads < 1:
             raise UserError(f"--threads {arguments.threads}: at least 1 is needed")
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # before torch is imported by the stage
         inputs, outputs = _named(arguments.inputs, "--in"), _named(arguments.outputs, "--out")
-        stage(Job(_parsed(arguments.config), inputs, outputs, arguments.threads))
+        parsed = _settings(settings, arguments.settings, arguments.settings_file)
+        stage()(Job(parsed, inputs, outputs, arguments.threads))
     except UserError as error:
         logger.error("error: %s", error)
         return 2
@@ -178,7 +167,7 @@ def run(
         logger.error("stopped from the keyboard; the same command goes on")
         return 130
     except Exception as error:
-        line = _in_one_line(error, memory_setting)
+        line = _in_one_line(error, getattr(settings, "lower_for_memory", "batch_size"))
         if line is None:
             logger.exception("unexpected error; please report it with this log")
             return 1
@@ -191,16 +180,49 @@ def run(
     return 0
 
 
-def _parsed(text: str) -> _Settings:
-    try:
-        values = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"--config: not valid JSON ({error}); quote it as the log's first line does") from error
+def _parser(name: str, settings: type[Block]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"python -m diffdistill {name}",
+        description=settings.__doc__,
+        epilog=f"settings:\n{describe(settings)}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--settings", default=None, metavar="JSON", help="the settings below, as one JSON object")
+    given.add_argument("--settings-file", type=Path, metavar="PATH", help="a file that holds them")
+    parser.add_argument("--in", dest="inputs", nargs="*", default=[], metavar="NAME=PATH")
+    parser.add_argument("--out", dest="outputs", nargs="*", default=[], metavar="NAME=PATH")
+    parser.add_argument("--log", type=Path, help="also write the log to this file")
+    parser.add_argument("--threads", type=int, default=_cores())
+    return parser
+
+
+def _is_worker() -> bool:
+    """Whether this is another process than the first of a job that torchrun started."""
+    return os.environ.get("RANK", "0") != "0"
+
+
+def _only_errors(record: logging.LogRecord) -> bool:
+    """What such a process logs: unexpected errors, and other errors if it is the first on its machine."""
+    first_here = os.environ.get("LOCAL_RANK", "0") == "0"
+    return bool(record.exc_info) or (first_here and record.levelno >= logging.ERROR)
+
+
+def _settings(settings: type[S], text: str | None, path: Path | None) -> S:
+    """Raises UserError naming the key and value that are wrong."""
+    where = "--settings" if path is None else str(path)
+    if path is not None:
+        values = files.read_json(path)
+    else:
+        try:
+            values = json.loads("{}" if text is None else text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise UserError(f"{where}: not valid JSON ({error}); quote it as the log's first line does") from error
     if not isinstance(values, dict):
-        raise UserError(f'--config: a JSON object is needed, found {text[:50]!r}; write it as {{"key": value}}')
-    return _Settings(values)
+        raise UserError(f'{where}: a JSON object is needed, found {str(values)[:50]!r}; write it as {{"key": value}}')
+    return read(settings, values, where)
 
 
 def _cores() -> int:
-    """Those this process may use, where the system tells."""
+    """Those this process may use, where the system says."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

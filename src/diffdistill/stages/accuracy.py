@@ -1,37 +1,29 @@
-"""Reads one JSON per training; writes them as one table, a row per training set and seed."""
+"""Reads one JSON per training; writes them as one table, a row per train set and seed."""
 
 import itertools
-import sys
-from collections.abc import Sequence
 
 import pandas as pd
 
+from diffdistill.config import stages
 from diffdistill.errors import UserError
-from diffdistill.runtime import files, program
+from diffdistill.runtime import files
+from diffdistill.runtime.program import Job
 
-COLUMNS = ["dataset", "train_set", "images", "seed", "accuracy", "epochs", "seconds"]
+COLUMNS = ["experiment", "train_set", "images", "seed", "accuracy", "epochs", "seconds"]
 
 
-def stage(job: program.Job) -> None:
-    keys = (*COLUMNS, "protocol", "trained_on", "tested_on")
+def main(job: Job[stages.Accuracy]) -> None:
+    keys = (*COLUMNS[1:], "protocol", "trained_on", "tested_on")
     rows = [(path, files.read_record(path, *keys)) for path in job.all_inputs("accuracy")]
     for (first_path, first), (path, row) in itertools.pairwise(rows):
-        alike = first["train_set"] == row["train_set"]
-        for key in ("protocol", "dataset", "tested_on", *(("trained_on",) if alike else ())):
+        same_set = ("trained_on",) if first["train_set"] == row["train_set"] else ()
+        for key in ("protocol", "tested_on", *same_set):
             if row[key] != first[key]:
                 raise UserError(
-                    f"{path}: {key} is {row[key]}, but {first[key]} in {first_path}; "
-                    "one table holds one kind of training: delete the older one and run again"
+                    f"{path}: {key} is {row[key]}, but {first[key]} in {first_path}; one table holds one kind of "
+                    "training: delete the older file and run again"
                 )
-    table = pd.DataFrame([row for _, row in rows])[COLUMNS].sort_values(["train_set", "seed"])
+    table = pd.DataFrame([{"experiment": job.settings.experiment} | row for _, row in rows])[COLUMNS]
     if table.duplicated(["train_set", "seed"]).any():
-        raise UserError(f"{job.output('table')}: a training set and seed stands twice among its inputs")
-    files.write_text(job.output("table"), table.to_csv(index=False))
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    return program.run(stage, argv, __doc__)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        raise UserError(f"{job.output('table')}: two inputs have the same train set and seed; give each once")
+    files.write_text(job.output("table"), table.sort_values(["train_set", "seed"]).to_csv(index=False))

@@ -1,22 +1,15 @@
-"""Reads addresses; writes the archive they lead to, checked. The only stage that opens a connection."""
+"""Reads addresses; writes the file they lead to, checked. The only stage that opens a connection."""
 
 import sys
-from collections.abc import Sequence
 
+from diffdistill.config import stages
 from diffdistill.data import fetching
-from diffdistill.runtime import program
+from diffdistill.runtime.program import Job
 
 
-def stage(job: program.Job) -> None:
+def main(job: Job[stages.Fetch]) -> None:
+    settings = job.settings
     fetching.fetch(
-        job.config["urls"], job.config["checksum"], job.output("file"),
-        unchecked=job.config["unchecked"], progress=sys.stderr.isatty(),
+        settings.urls, settings.checksum, job.output("file"), unchecked=settings.unchecked,
+        progress=sys.stderr.isatty(),
     )  # fmt: skip
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    return program.run(stage, argv, __doc__)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

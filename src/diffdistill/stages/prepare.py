@@ -6,26 +6,25 @@ test is cut from them first.
 
 import json
 import logging
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from diffdistill import config
+from diffdistill.config import stages
 from diffdistill.data import cifar, digits, fetching, folder, idx, image_files, splits, tinyimagenet
 from diffdistill.data.raw import Array, Images, RawData
 from diffdistill.errors import UserError
-from diffdistill.runtime import program
+from diffdistill.runtime.program import Job
 
-logger = logging.getLogger("diffdistill")
+logger = logging.getLogger(__name__)
 
 ROWS = 1000
 """Images that are in memory at once, where the reader leaves them on disk."""
 
 
-def stage(job: program.Job) -> None:
-    block = config.read(config.Source, job.config)
+def main(job: Job[stages.Prepare]) -> None:
+    block = job.settings.source
     raw = _read(block, job.inputs.get("source", []))
     if raw.train_images.shape[2] != raw.train_images.shape[3]:
         raise UserError(f"source: images are {raw.train_images.shape[2:]} pixels, squares are needed; give source.size")
@@ -77,11 +76,3 @@ def _read(block: config.Source, files: list[Path]) -> RawData:
     if block.kind == "folder":
         return folder.read(path, size=block.size)
     return {"cifar100": cifar.read, "tinyimagenet": tinyimagenet.read, "idx": idx.read}[block.kind](path)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    return program.run(stage, argv, __doc__)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
