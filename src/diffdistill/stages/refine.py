@@ -30,7 +30,7 @@ from diffdistill.refining.matching import Networks, Real
 from diffdistill.refining.parameters import Latent, Parametrisation, Pixels
 from diffdistill.refining.refiner import Ended, Refiner
 from diffdistill.refining.state import State
-from diffdistill.report import figures, mosaics
+from diffdistill.report import mosaics, style
 from diffdistill.runtime import devices, files, provenance, tensor_files
 from diffdistill.runtime.program import Job
 from diffdistill.runtime.resuming import Progress, StopSignal
@@ -93,7 +93,7 @@ def _refine(job: Job[stages.Refine], progress: Progress) -> int:
         ImageSet(*sets.train_set(one, block.factor), train.classes, metadata)
         for one in (parameters.stored(start.to(device)).cpu(), state.best)
     )
-    figures.save(_pictures(before, after, train), job.output("pictures"))
+    style.save(_pictures(before, after, train), job.output("pictures"))
     files.write_json(job.output("account"), _account(state, refiner.ended, block, device))
     _save(progress.output, state.best, block.factor, metadata)
     best.unlink(missing_ok=True)
