@@ -10,10 +10,10 @@ REPOSITORY = Path(__file__).parents[1]
 SOURCE = REPOSITORY / "src" / "diffdistill"
 LAYERS = (
     {"errors"},
-    {"config"},
-    {"runtime", "planning"},
+    {"config", "terminal"},
+    {"runtime"},
     {"data"},
-    {"diffusion", "classify"},
+    {"diffusion", "classify", "planning"},
     {"metrics", "generators", "refining"},
     {"report"},
     {"stages", "__main__"},
