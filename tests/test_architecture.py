@@ -10,9 +10,9 @@ REPOSITORY = Path(__file__).parents[1]
 SOURCE = REPOSITORY / "src" / "diffdistill"
 LAYERS = (
     {"errors"},
-    {"config", "terminal"},
+    {"config"},
     {"runtime"},
-    {"data"},
+    {"data", "terminal"},
     {"diffusion", "classify", "planning"},
     {"metrics", "generators", "refining"},
     {"report"},

@@ -5,7 +5,7 @@ library takes it.
 """
 
 from diffdistill.config.evaluation import Audit, Classifier, Evaluate, Protocol, TrainSet
-from diffdistill.config.experiment import Ema, Experiment
+from diffdistill.config.experiment import Experiment
 from diffdistill.config.export import Export
 from diffdistill.config.fid import INCEPTION_CHECKSUM, INCEPTION_URL, Checkpoint, Fid, Measurement
 from diffdistill.config.fields import Block, as_json, read
@@ -17,6 +17,7 @@ from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select,
 from diffdistill.config.source import Source
 from diffdistill.config.study import Run, Study
 from diffdistill.config.training import (
+    Ema,
     OptimiserSettings,
     Recipe,
     Start,

@@ -1,7 +1,7 @@
 """An experiment: its blocks, what must fit between them, and what follows from them."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
@@ -16,19 +16,11 @@ from diffdistill.config.refine import Refine
 from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select
 from diffdistill.config.source import Source
 from diffdistill.config.study import SAMPLE_SETS, Run, Study
-from diffdistill.config.training import Train, Tune, checkpoint_name
+from diffdistill.config.training import Ema, Train, Tune, checkpoint_name
 from diffdistill.errors import UserError
 
 MAX_MEASUREMENTS = 2_000
 """FID measurements and pilot trainings of one experiment; each is a job or a good part of one."""
-
-
-class Ema(NamedTuple):
-    """EMA weights that training keeps: their name, iteration and decay."""
-
-    name: str
-    step: int
-    ema_decay: float
 
 
 class Experiment(Block):

@@ -1,6 +1,6 @@
 """How the denoiser is trained, and how it is tuned."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -90,6 +90,14 @@ def split_checkpoint_name(name: str) -> tuple[int, int]:
     if checkpoint_name(*found) != name:
         raise ValueError(f"'{name}' is not the name of a checkpoint")
     return found
+
+
+class Ema(NamedTuple):
+    """EMA weights that training keeps: their name, iteration and decay."""
+
+    name: str
+    step: int
+    ema_decay: float
 
 
 class OptimiserSettings(Block):
