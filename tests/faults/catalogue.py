@@ -56,11 +56,19 @@ REPORTS = {
     "F32": ("Settings that are understood otherwise", ["snakemake/snakemake#3907", "snakemake/snakemake#963"]),
     "F33": ("Odd picture files and names", ["pytorch/vision#138", "GaParmar/clean-fid#4"]),
     "F34": ("Data that runs code or writes elsewhere", ["pytorch/vision#9517", "Megvii-BaseDetection/YOLOX#1906"]),
+    "F50": ("Splits are taken for classes", ["fastai/fastai#1552", "roboflow/roboflow-python#153"]),
+    "F51": ("A class that was never seen", ["pytorch/vision#2630", "tensorflow/datasets#2579"]),
+    "F52": (
+        "Changed data go unnoticed, or equal data are trained on again",
+        ["snakemake/snakemake#2011", "LCR-BCCRC/lcr-modules#30"],
+    ),
+    "F53": ("Levels that fill a part of their range", ["mr7495/COVID-CTset#3", "danforthcenter/plantcv#1804"]),
+    "F54": ("Names that print alike", ["Garmelon/PFERD#141", "python/cpython#91036"]),
     "F35": ("A dependency moves", ["huggingface/pytorch-image-models#1802", "facebookresearch/NeuralCompression#217"]),
 }
 """Each kind with the public reports that show it, issues or pull requests on GitHub."""
 
-MODULES = ("numbers", "lost_work", "crashes", "input", "hostile", "network", "config_fuzz")
+MODULES = ("numbers", "lost_work", "crashes", "input", "sources", "hostile", "network", "config_fuzz")
 ELSEWHERE = [
     ("F01", "a transposed, reversed or strided array loads reshuffled", "any view comes back as it was",
      "tests/data/test_image_files.py::test_any_view_loads_back_equal"),
@@ -130,6 +138,21 @@ ELSEWHERE = [
      "tests/data/test_folder.py::test_bad_files_are_named_in_one_error"),
     ("F34", "start weights that run a program", "they are refused, the program does not run",
      "tests/diffusion/test_pretrained.py::test_code_in_the_file_is_not_run"),
+    ("F52", "one picture added, removed or replaced, also by an older one: nothing to be done",
+     "names, sizes and dates are compared, contents where these differ",
+     "tests/workflow/test_sources.py::test_a_changed_picture_is_noticed"),
+    ("F52", "a change that keeps size and date is never seen", "contents are compared on request",
+     "tests/planning/test_sources.py::test_contents_on_request"),
+    ("F52", "the same pictures in another folder, or with a slash behind it, are prepared and trained on again",
+     "content identifies a source", "tests/workflow/test_sources.py::test_the_same_content_elsewhere_reruns_nothing"),
+    ("F52", "a second mirror, or a path to the archive that was fetched, trains again",
+     "the archive's digests identify it", "tests/workflow/test_sources.py::test_mirrors_and_paths_to_one_archive"),
+    ("F05", "images of one person are in train and in test", "splits are cut by group, also with published test sets",
+     "tests/data/test_groups.py::test_a_group_is_in_one_split"),
+    ("F05", "a published test split shares a person with train", "it is refused by name",
+     "tests/data/test_groups.py::test_a_group_in_two_published_splits_is_named"),
+    ("F32", "on and yes are read as 1 in numbers of a source", "refused by key",
+     "tests/config/test_source.py::test_what_is_refused"),
     ("F35", "planning takes seconds, or needs a GPU's libraries", "the dry run imports no torch",
      "tests/workflow/test_demo.py::test_the_dry_run_imports_no_torch"),
 ]  # fmt: skip
