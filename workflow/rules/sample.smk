@@ -59,6 +59,8 @@ rule selection:
         "logs/{experiment}/selection.log",
     benchmark:
         "logs/{experiment}/selection.tsv"
+    wildcard_constraints:
+        experiment=names(lambda one: one.refine is None),
     conda:
         "../../envs/environment.yaml"
     threads: experiment_threads

@@ -12,6 +12,7 @@ from diffdistill.config.fields import Block, as_json, read
 from diffdistill.config.generator import Generator, SamplesGenerator, TrainGenerator
 from diffdistill.config.load import Config, parse, refuse_old_results
 from diffdistill.config.model import Model, Prediction, UNetModel, UViTModel, parse_model
+from diffdistill.config.refine import Refine
 from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select, Solver
 from diffdistill.config.source import Source
 from diffdistill.config.study import Run, Study
@@ -46,6 +47,7 @@ __all__ = [
     "Prediction",
     "Protocol",
     "Recipe",
+    "Refine",
     "Run",
     "Sample",
     "SamplesGenerator",

@@ -11,6 +11,7 @@ from diffdistill.config.fid import Checkpoint, Fid
 from diffdistill.config.fields import Block, Name, PositiveInt
 from diffdistill.config.generator import Generator, TrainGenerator
 from diffdistill.config.model import Model
+from diffdistill.config.refine import Refine
 from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select
 from diffdistill.config.source import Source
 from diffdistill.config.study import SAMPLE_SETS, Run, Study
@@ -48,6 +49,8 @@ class Experiment(Block):
     """Null: the checkpoint is sampled as it is."""
     sample: Sample | None = None
     select: Select = Select()
+    refine: Refine | None = None
+    """Null: the selection is the distilled set as it is."""
     classifier: Classifier = Classifier()
     evaluate: Evaluate
     study: Study | None = None
@@ -151,6 +154,19 @@ class Experiment(Block):
             )
 
     @model_validator(mode="after")
+    def _refining_fits(self) -> Self:
+        if self.refine is None or self.refine.parametrisation != "latent":
+            return self
+        if not self.trains:
+            raise ValueError(
+                f"refine.parametrisation 'latent' needs a diffusion model, but generator.kind '{self.generator.kind}' "
+                "has none; set it to pixels"
+            )
+        if self.refine.solver.algorithm == "consistency" and self.tune is None:
+            raise ValueError("refine.solver.algorithm 'consistency' needs tuned weights; add the block tune")
+        return self
+
+    @model_validator(mode="after")
     def _study_fits(self) -> Self:
         study = self.study
         if study is None:
@@ -168,6 +184,10 @@ class Experiment(Block):
                 )
         if study.resamplings and not self.trains:
             raise ValueError(f"study.resamplings: generator.kind '{self.generator.kind}' cannot sample; remove it")
+        if study.resamplings and self.refine is not None:
+            raise ValueError("study.resamplings does not refine what it samples; remove it, or the block refine")
+        if study.budget_fractions and self.refine is not None:
+            raise ValueError("study.budget_fractions: a refined set is no part of the samples; leave the list empty")
         if study.resamplings and len(self.evaluate.seeds) < 2:
             raise ValueError("study.resamplings needs at least two evaluate.seeds to separate sets from trainings")
         return self
@@ -196,7 +216,9 @@ class Experiment(Block):
 
     @property
     def sample_sets(self) -> tuple[TrainSet, ...]:
-        """If the distilled set is a selection: the sets of samples that it is compared with."""
+        """If the distilled set is a selection or refined: the sets of samples that it is compared with."""
+        if self.refine is not None:
+            return SAMPLE_SETS
         setups = self.checkpoint.setups
         blocks = (self.select,) if setups is None else tuple(setup.select for setup in setups)
         methods = {block.method for block in blocks if block is not None} - {"all"}

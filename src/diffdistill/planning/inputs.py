@@ -136,6 +136,19 @@ def selection(plan: Plan, wildcards: Wildcards) -> Files:
     return files
 
 
+def refine(plan: Plan, wildcards: Wildcards) -> Files:
+    """What is matched, what decides, and the selection or the weights if refining starts from them."""
+    one, name, folder = plan.experiment(wildcards), wildcards.experiment, _results(wildcards)
+    files: Files = {part: plan.split(name, part) for part in ("train", "validation")}
+    assert one.refine is not None
+    if one.refine.parametrisation == "latent":
+        weights = "tuned" if one.refine.solver.algorithm == "consistency" else "checkpoint"
+        files["weights"] = f"{folder}/{weights}.safetensors"
+    elif one.refine.start == "generated":
+        files["start"] = f"{folder}/selected.safetensors"
+    return files
+
+
 def baseline(plan: Plan, wildcards: Wildcards) -> Files:
     """The set that random images are taken from; the distilled set, whose size counts; the training on all of it.
 
@@ -242,6 +255,7 @@ INPUTS: Mapping[str, Callable[[Plan, Wildcards], Files]] = {
     "tune": tune,
     "sample": sample,
     "selection": selection,
+    "refine": refine,
     "baseline": baseline,
     "accuracy": accuracy,
     "baselines": baselines,
