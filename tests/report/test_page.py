@@ -52,8 +52,7 @@ def test_the_page_stands_alone_and_says_what_happened(make: Make) -> None:
 
 def test_a_finished_set_has_only_the_sections_of_its_files(make: Make) -> None:
     project = make(theirs={"kinds": FINISHED})
-    assert project.run("tables", "figures", "report") == 0
-    page = project.page.read_text()
+    page = project.show()
     for part in ("Samples", "Audit", "In short"):
         assert f"<h3>{part}</h3>" in page
     assert "9 images of 3 classes in a folder per class." in page and "made in 1.5 s" in page
@@ -64,8 +63,7 @@ def test_a_finished_set_has_only_the_sections_of_its_files(make: Make) -> None:
 def test_the_page_shows_the_settings_of_the_files_and_where_the_config_differs(make: Make) -> None:
     """G5"""
     project = make(small={})
-    assert project.run("tables", "figures", "report") == 0
-    assert "The config has changed" not in project.page.read_text()
+    assert "The config has changed" not in project.show()
     project.report.experiments["small"].settings["select"]["seed"] = 12345
     assert project.run("report") == 0
     page = project.page.read_text()
@@ -91,7 +89,8 @@ def test_classes_without_images_and_without_letters_are_noted(make: Make) -> Non
 
 def test_a_missing_figure_is_named(make: Make, capsys: pytest.CaptureFixture[str]) -> None:
     project = make(small={})
-    assert project.run("tables", "figures") == 0
+    project.show()
+    project.page.unlink()
     (project.folder / "figures/fid_curve.png").unlink()
     assert project.run("report") == 2
     assert "fid_curve" in capsys.readouterr().err and not project.page.exists()
@@ -100,8 +99,7 @@ def test_a_missing_figure_is_named(make: Make, capsys: pytest.CaptureFixture[str
 def test_the_leaderboard_stands_only_beside_a_data_set_of_the_challenge(make: Make) -> None:
     for name, dataset, stands in (("flowers", "flowers", False), ("mine", "tinyimagenet", True)):
         project = make(**{name: {"dataset": dataset}})
-        assert project.run("tables", "figures", "report") == 0
-        page = project.page.read_text()
+        page = project.show()
         assert ('id="leaderboard"' in page, "zheli" in page, "#leaderboard" in page) == (stands,) * 3
         assert (project.folder / "tables/leaderboard.csv").exists() == stands
 
@@ -109,8 +107,7 @@ def test_the_leaderboard_stands_only_beside_a_data_set_of_the_challenge(make: Ma
 def test_many_classes_are_named_in_a_closed_list_and_not_in_the_description(make: Make) -> None:
     codes, titles = [f"n{k:03}" for k in range(21)], [f"title {k}, other" for k in range(21)]
     project = make(few={}, many={"classes": codes, "titles": titles})
-    assert project.run("tables", "figures", "report") == 0
-    page = project.page.read_text()
+    page = project.show()
     tags = Tags()
     tags.feed(page)
     described = [attributes["alt"] or "" for tag, attributes in tags.found if tag == "img"]

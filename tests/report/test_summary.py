@@ -3,7 +3,7 @@ from tests.report.conftest import FINISHED, Make
 
 def test_the_summary_names_every_seed_both_baselines_sizes_and_the_page(make: Make) -> None:
     project = make(small={})
-    assert project.run("tables", "figures", "report") == 0
+    project.show()
     summary = (project.folder / "summary.txt").read_text()
     assert [line.split("  (")[0].split()[-3:] for line in summary.splitlines()[1:4]] == [
         ["0.4500", "±", "0.0100"], ["0.8100", "±", "0.0000"], ["0.9000", "±", "0.0000"],
@@ -16,7 +16,7 @@ def test_the_summary_names_every_seed_both_baselines_sizes_and_the_page(make: Ma
 
 def test_a_finished_set_and_one_without_an_accuracy(make: Make) -> None:
     project = make(theirs={"kinds": FINISHED}, bare={"kinds": ("real", "samples")})
-    assert project.run("tables", "figures", "report") == 0
+    project.show()
     summary = (project.folder / "summary.txt").read_text()
     assert "bare: not evaluated\n  The set has 9 images, 1.50 times as many as the 6 real train images" in summary
     assert "limits the time" not in summary
