@@ -83,7 +83,7 @@ def finished(**changed: Any) -> config.Experiment:
 
 def test_a_finished_set_needs_neither_training_nor_measurements() -> None:
     one = finished()
-    assert not one.trains and one.emas() == [] and one.slice_ends() == [] and one.pilots() == []
+    assert not one.trains and one.emas() == [] and one.pilots() == []
     assert finished(select={"method": "herding", "per_class": 5}).sample_sets == ("random-samples", "all-samples")
 
 
@@ -119,3 +119,16 @@ def test_the_limit_on_jobs_counts_every_factor() -> None:
     # 60 iterations, 4 decays: 240 measurements; 4 setups and 3 seeds with each: 2880 trainings
     assert "FID measurements (240) and pilot trainings (2880)" in str(caught.value)
     assert "the limit is 2000" in str(caught.value)
+
+
+def test_only_a_selection_is_compared_with_other_samples() -> None:
+    herding = {"method": "herding", "per_class": 10}
+    both = ("random-samples", "all-samples")
+    assert parsed().sample_sets == () and parsed(select={"method": "random", "images": 50}).sample_sets == both[1:]
+    assert parsed(select=herding).sample_sets == both
+    setups = [{}, {"select": {"method": "classifier", "label_noise": "drop"}}]
+    pilot = {"by": "pilot", "setups": setups}
+    assert parsed(select=herding, checkpoint={**pilot, "setups": setups[:1]}).sample_sets == ()
+    assert parsed(checkpoint=pilot).sample_sets == both
+    runs = parsed(study={"images_per_class": [5]}, select=herding).study_runs()
+    assert set(runs) == {"size-5-distilled", "size-5-real-random", "size-5-random-samples"}

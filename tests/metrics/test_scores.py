@@ -51,7 +51,7 @@ def of(*means: float) -> list[np.ndarray]:
     ("accuracy", "images"),
     [(0.3, 10), (0.45, math.sqrt(10 * 100)), (0.6, 100), (0.8, 1000), (0.81, math.inf), (0.29, 0)],
 )
-def test_the_real_equivalent_size_lies_on_the_line_between_two_sizes_in_the_logarithm(accuracy: float, images: float) -> None:
+def test_the_real_equivalent_size_is_interpolated_in_the_logarithm(accuracy: float, images: float) -> None:
     found = scores.real_equivalent_size([10, 100, 1000], of(0.3, 0.6, 0.8), np.array([accuracy, accuracy]))
     assert (found.value, found.low, found.high) == pytest.approx((images, images, images))  # no spread, no interval
 

@@ -59,7 +59,11 @@ def test_a_finished_demo_has_nothing_to_do(finished: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reruns", "stays"),
     [
-        ("{fid: {images: 70}}", {"fid", "checkpoint", "sample", "evaluate"}, {"prepare", "train", "weights", "history"}),
+        (
+            "{fid: {images: 70}}",
+            {"fid", "checkpoint", "sample", "evaluate"},
+            {"prepare", "train", "weights", "history"},
+        ),
         (
             "{evaluate: {protocol: {learning_rate: 0.04}}}",
             {"evaluate", "real_run", "baseline", "accuracy", "report"},

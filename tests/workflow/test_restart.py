@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from diffdistill import config
-from diffdistill.data import image_files
 from diffdistill.config import stages
+from diffdistill.data import image_files
 from diffdistill.runtime import tensor_files
 from tests.command import arguments
 
@@ -25,8 +25,8 @@ KILLS = 10
 
 def command(folder: Path, **changes: object) -> list[str]:
     train = config.Train(
-        iterations=400, slice_iterations=400, batch_size=16, learning_rate=1e-3, warmup_iterations=5, ema_decays=(0.99,),
-        save_seconds=0.05, log_every=10, seed=int(str(changes.get("seed", 0))),
+        iterations=400, slice_iterations=400, batch_size=16, learning_rate=1e-3, warmup_iterations=5,
+        ema_decays=(0.99,), save_seconds=0.05, log_every=10, seed=int(str(changes.get("seed", 0))),
     )  # fmt: skip
     model = config.UViTModel(patch_size=4, embed_dim=64, depth=2, num_heads=2)
     settings = stages.Train(model=model, train=train, snapshot_every=100, until=400)

@@ -6,12 +6,14 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 
 from diffdistill import config as experiments
+from diffdistill.config.text import refuse_ambiguous
 from diffdistill.errors import UserError
 from diffdistill.planning import report as reports
+from diffdistill.planning import sources
 from diffdistill.planning.gpus import count_gpus
 from diffdistill.planning.inputs import EXPORTS, INPUTS
 from diffdistill.planning.plan import Plan
-from diffdistill.planning.settings import SETTINGS, train_fingerprint
+from diffdistill.planning.settings import SETTINGS, fetch_fingerprint, train_fingerprint
 from diffdistill.runtime import files
 
 
@@ -25,6 +27,7 @@ def asked(function, *arguments):
 
 # found from wherever the workflow is run, in a clone as well as as a module
 LEADERBOARD = str(Path(workflow.current_basedir).parent.parent / "resources" / "leaderboard.csv")
+asked(refuse_ambiguous, map(Path, workflow.configfiles))
 PLAN = Plan(asked(experiments.parse, config))
 asked(experiments.refuse_old_results, PLAN.config, Path("results"))
 

@@ -18,7 +18,7 @@ from diffdistill.data.augment import augment
 from diffdistill.data.batches import batch_indices
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensor_files
-from diffdistill.runtime.compiling import with_fallback
+from diffdistill.runtime.compiling import Fallback
 from diffdistill.runtime.seeds import derive_seed, generator
 
 COMPILE_PAYS = {"cpu": 1.5e13, "cuda": 3e15}
@@ -113,9 +113,12 @@ def chosen_at(step: int, protocol: Protocol, images: int, seed: int) -> Tensor:
 
 
 def drop_step(protocol: Protocol, images: int) -> int:
-    """schedule `step`: the first step of epoch index E // 2 + 1, where the rate falls and a new optimiser starts."""
+    """schedule `step`: the first step after epoch index E // 2 + 1, where the rate falls and a new optimiser starts.
+
+    E + 1 is the number of epochs: the challenge's code trains range(E + 1) of them, and lowers the rate behind one.
+    """
     batches = math.ceil(images / protocol.batch_size)
-    return (math.ceil(epochs(protocol, images)) // 2 + 1) * batches
+    return ((math.ceil(epochs(protocol, images)) - 1) // 2 + 2) * batches
 
 
 def learning_rate_at(step: int, protocol: Protocol, images: int) -> float:
@@ -174,7 +177,7 @@ def fit(
         compile = compile and convnet  # whose operations these are
     whole_batch: Callable[[Tensor], Tensor] = network
     if compile:
-        whole_batch = with_fallback(torch.compile(network, dynamic=False), network)
+        whole_batch = Fallback(torch.compile(network, dynamic=False), network)
 
     def optimiser() -> torch.optim.SGD:
         return torch.optim.SGD(

@@ -1,19 +1,83 @@
-from typing import Literal
+"""The network of a denoiser and what it predicts: one block per kind of network, told apart by `kind`."""
 
-from diffdistill.config.fields import Block, PositiveFloat, PositiveInt
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
+
+from diffdistill.config.fields import Block, PositiveFloat, PositiveInt, short
+
+Prediction = Literal["noise", "x0", "v"]
+"""What the network's output stands for; v = alpha noise - sigma x0."""
 
 
 class UViTModel(Block):
+    """U-ViT; image size, channels and classes come from the data."""
+
     kind: Literal["uvit"] = "uvit"
     patch_size: PositiveInt
     embed_dim: PositiveInt
     depth: PositiveInt
     num_heads: PositiveInt
     mlp_ratio: PositiveFloat = 4.0
+    prediction: Prediction = "noise"
+
+    @model_validator(mode="after")
+    def _shapes_fit(self) -> Self:
+        if self.embed_dim % self.num_heads:
+            raise ValueError(f"embed_dim {self.embed_dim} is not a multiple of num_heads {self.num_heads}")
+        if self.depth % 2:
+            raise ValueError(f"depth {self.depth} is odd; long skip connections join two equal halves")
+        return self
 
 
 class UNetModel(Block):
+    """Convolutional U-Net; image size, channels and classes come from the data."""
+
     kind: Literal["unet"]
+    channels: PositiveInt = 32
+    """Channels at full resolution."""
+    multipliers: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 2, 2)
+    """Channels per level as multiples of `channels`; each level has half the side of the one before."""
+    blocks: PositiveInt = 2
+    """Residual blocks per level, on the way down and on the way up."""
+    num_heads: PositiveInt = 4
+    """Heads of the self-attention at the lowest resolution."""
+    prediction: Prediction = "noise"
+
+    @model_validator(mode="after")
+    def _shapes_fit(self) -> Self:
+        lowest = self.channels * self.multipliers[-1]
+        if lowest % self.num_heads:
+            raise ValueError(
+                f"the lowest level has {lowest} channels (channels {self.channels} times multiplier "
+                f"{self.multipliers[-1]}), not a multiple of num_heads {self.num_heads}"
+            )
+        return self
 
 
-Model = UViTModel | UNetModel
+KINDS: dict[str, type[Block]] = {"uvit": UViTModel, "unet": UNetModel}
+
+
+def _of_kind(values: Any) -> Any:
+    """Validate as the block of its kind, so that errors name plain keys such as model.depth."""
+    if isinstance(values, Block):
+        return values
+    if not isinstance(values, Mapping):
+        raise ValueError(f"expected a block such as {{kind: unet}}, found {short(values)}")
+    kind = values.get("kind", "uvit")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ValueError(f"unknown kind {short(kind)}; known: {', '.join(KINDS)}")
+    return KINDS[kind].model_validate(values)
+
+
+Model = Annotated[UViTModel | UNetModel, BeforeValidator(_of_kind)]
+"""`kind: uvit` where it is absent."""
+
+
+def parse_model(values: Mapping[str, Any]) -> UViTModel | UNetModel:
+    """The block of a model from plain values. Raises pydantic's ValidationError, a ValueError."""
+    return _ADAPTER.validate_python(values)
+
+
+_ADAPTER: TypeAdapter[UViTModel | UNetModel] = TypeAdapter(Model)

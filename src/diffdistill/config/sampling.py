@@ -1,45 +1,83 @@
-"""How images are drawn, which of them make the set, and in which forms it leaves."""
+"""How images are sampled, which of them make the set, and in which forms it leaves."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from diffdistill.config.fields import Block, Integer, NonNegativeInt, PositiveFloat, PositiveInt, UnitInterval, read
+from diffdistill.config.fields import (
+    Block,
+    Float,
+    Integer,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    UnitInterval,
+    read,
+    short,
+)
+
+
+class Abilities(NamedTuple):
+    """What the settings of a solver may be."""
+
+    highest_order: int
+    """Orders 1 to this one; 1 where the solver has no choice of order."""
+    methods: tuple[str, ...] = ("multistep",)
+
+
+SOLVERS = {
+    "dpmsolver++": Abilities(3, ("multistep", "singlestep")),
+    "dpmsolver": Abilities(3, ("multistep", "singlestep")),
+    "unipc": Abilities(3),
+    "ipndm": Abilities(4),
+    "ancestral": Abilities(3),
+    "consistency": Abilities(3),
+}
+"""All solvers by name; `diffdistill.diffusion.solvers` has the functions. The last two read no order."""
+
+
+def _known(algorithm: str) -> str:
+    if algorithm not in SOLVERS:
+        raise ValueError(f"unknown algorithm {short(algorithm)}; known: {', '.join(SOLVERS)}")
+    return algorithm
 
 
 class Solver(Block):
     renamed: ClassVar = {"steps": "nfe"}
 
-    algorithm: Literal["dpmsolver++", "dpmsolver", "unipc", "ipndm", "ancestral", "consistency"] = "dpmsolver++"
-    """consistency: by weights tuned to few evaluations, as `tune` says; it knows steps alone."""
+    algorithm: Annotated[str, AfterValidator(_known)] = "dpmsolver++"
+    """One of SOLVERS. consistency: few evaluations by weights tuned as `tune` says; of the settings it reads nfe."""
     method: Literal["multistep", "singlestep"] = "multistep"
-    order: Annotated[Integer, Field(ge=1, le=4)] = 2
+    order: Annotated[Integer, Field(ge=1)] = 2
     """Up to 3; ipndm up to 4."""
     nfe: PositiveInt = 10
-    """Network evaluations an image, exactly."""
+    """Network function evaluations per image, exactly."""
     spacing: Literal["logsnr", "time", "rho"] = "logsnr"
     """What the times are even in: half-logSNR, time, or the seventh root of sigma / alpha, which suits ipndm."""
-    t_end: Annotated[float, Field(gt=0, lt=1)] = 1e-3
+    t_end: Annotated[Float, Field(gt=0, lt=1)] = 1e-3
 
     @model_validator(mode="after")
     def _algorithm_has_it(self) -> Self:
-        if self.order == 4 and self.algorithm != "ipndm":
-            raise ValueError(f"order 4 is for ipndm; '{self.algorithm}' knows 1 to 3")
-        if self.method == "singlestep" and self.algorithm not in ("dpmsolver", "dpmsolver++"):
-            raise ValueError(f"method 'singlestep' is for dpmsolver and dpmsolver++, not for '{self.algorithm}'")
+        abilities = SOLVERS[self.algorithm]
+        if self.order > abilities.highest_order:
+            raise ValueError(f"order {self.order}: '{self.algorithm}' has orders 1 to {abilities.highest_order}")
+        if self.method not in abilities.methods:
+            able = [name for name, other in SOLVERS.items() if self.method in other.methods]
+            raise ValueError(f"method '{self.method}' is for {' and '.join(able)}, not for '{self.algorithm}'")
         return self
 
 
 class Guidance(Block):
-    """The noise is predicted away from what a weaker network predicts, which is a second evaluation."""
+    """Extrapolates from the prediction of a weaker denoiser, which takes a second evaluation."""
 
-    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    """weaker + weight (own - weaker): 1 is no guidance."""
-    interval: tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(ge=0, le=1)]] = (0.0, 1.0)
+    weight: NonNegativeFloat
+    """weaker + weight (own - weaker); 1 is no guidance."""
+    interval: tuple[Annotated[Float, Field(ge=0, le=1)], Annotated[Float, Field(ge=0, le=1)]] = (0.0, 1.0)
     """The times that are guided; others take one evaluation."""
     from_step: PositiveInt | None = None
-    """The weaker network: this run's at an earlier measured iteration; null: the same one without the label."""
+    """The weaker denoiser: this run's at an earlier measured iteration; null: the same one without the label."""
 
     @model_validator(mode="after")
     def _interval_rises(self) -> Self:
@@ -54,7 +92,7 @@ class Sample(Block):
     """A fixed number instead of a budget: repeats a budgeted set, to the precision that its account names."""
     solver: Solver = Solver()
     batch_size: PositiveInt = 250
-    """The upper limit; the one that takes least time an image is found while drawing."""
+    """The upper limit; the size that takes least time per image is found while sampling."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: float32, or what a probe finds faster where the budget is two minutes at least."""
     compile: Literal["auto"] | bool = "auto"
@@ -109,7 +147,7 @@ class Select(Block):
 
 
 class SamplingSetup(Block):
-    """A way from weights to a set, for the pilot to try."""
+    """A solver, guidance and selection that a pilot tries together."""
 
     solver: Solver | None = None
     """Null: that of sample."""

@@ -1,6 +1,6 @@
-"""The network, how it is trained, and how it is tuned."""
+"""How the denoiser is trained, and how it is tuned."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -8,12 +8,15 @@ from diffdistill.config.fields import (
     Block,
     Checksum,
     FilePath,
+    Float,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     UnitInterval,
     file_name,
 )
+from diffdistill.errors import UserError
 
 
 class Start(Block):
@@ -67,6 +70,36 @@ SWITCHES = {
 """Keys of Train that change nothing at their defaults."""
 
 
+EmaDecays = Annotated[tuple[UnitInterval, ...], Field(min_length=1, max_length=10)]
+
+
+def checkpoint_name(iteration: int, ema: int = 0) -> str:
+    """Name of the EMA weights of an iteration: 100 with the primary decay, 100-ema1 with the decay of index 1."""
+    return f"{iteration}{ema_suffix(ema)}"
+
+
+def ema_suffix(ema: int) -> str:
+    """How names of EMA weights end, by the index of their decay in ema_decays."""
+    return f"-ema{ema}" if ema else ""
+
+
+def split_checkpoint_name(name: str) -> tuple[int, int]:
+    """Iteration and index of the decay of a `checkpoint_name`. Raises ValueError for another name."""
+    iteration, _, ema = name.partition("-ema")
+    found = int(iteration), int(ema or 0)
+    if checkpoint_name(*found) != name:
+        raise ValueError(f"'{name}' is not the name of a checkpoint")
+    return found
+
+
+class Ema(NamedTuple):
+    """EMA weights that training keeps: their name, iteration and decay."""
+
+    name: str
+    step: int
+    ema_decay: float
+
+
 class OptimiserSettings(Block):
     """What training and tuning have in common."""
 
@@ -75,8 +108,10 @@ class OptimiserSettings(Block):
     """The global batch, whatever the number of devices."""
     warmup_iterations: NonNegativeInt = 0
     decay: Literal["none", "linear", "cosine"] = "none"
+    """Of the learning rate, after the warm-up."""
     seed: NonNegativeInt = 0
     save_seconds: PositiveFloat = 60.0
+    """Seconds between two saves of the progress."""
     micro_batch_size: PositiveInt | None = None
     """Images that a device takes at once, to save memory; null: its whole share of the batch."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -92,35 +127,55 @@ class OptimiserSettings(Block):
 
 
 class Recipe(OptimiserSettings):
+    """All that the training loop reads."""
+
     renamed: ClassVar = {"ema_decay": "ema_decays", "further_ema_decays": "ema_decays"}
+
+    learning_rate: PositiveFloat = 2e-4
+    weight_decay: NonNegativeFloat = 0.03
+    betas: tuple[UnitInterval, UnitInterval] = (0.99, 0.999)
+    ema_decays: EmaDecays = (0.9999,)
+    """Decays of the EMA weights; the first is the primary one. All are kept and measured."""
+    flip: bool = True
+    """Mirror half of the images left to right."""
+    loss_weight: Literal["none", "min_snr"] = "none"
+    """Weight of an image in the loss; min_snr caps the signal-to-noise ratio at 5."""
+    times: Literal["uniform", "logit_normal"] = "uniform"
+    """Distribution of the times of a batch."""
+    times_mean: Float = 0.0
+    times_std: PositiveFloat = 1.0
+    """Of logit_normal: mean and standard deviation of log(t / (1 - t))."""
+    label_dropout: UnitInterval = 0.0
+    """Probability of dropping the label, which adds a null label; classifier-free guidance needs some."""
+    augment: str = ""
+    """Any of flip, crop, scale and rotate, joined by underscores; the network is conditioned on them."""
+    augment_probability: Annotated[Float, Field(ge=0, le=1)] = 0.15
+    """Probability that each of them acts on an image."""
+    log_every: PositiveInt = 50
+    """Iterations between two rows of the history."""
+
+    @property
+    def families(self) -> list[str]:
+        """Families of the augmentation."""
+        return [family for family in self.augment.split("_") if family]
+
+    @model_validator(mode="after")
+    def _values_fit(self) -> Self:
+        families = ("flip", "crop", "scale", "rotate")
+        unknown = [family for family in self.families if family not in families]
+        if unknown:
+            raise ValueError(f"unknown family '{unknown[0]}' in augment; known: {', '.join(families)}")
+        if len(set(self.ema_decays)) < len(self.ema_decays):
+            raise ValueError(f"duplicate values in ema_decays: {list(self.ema_decays)}")
+        return self
 
 
 class Train(Recipe):
     slice_iterations: PositiveInt
-    learning_rate: PositiveFloat = 2e-4
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.03
-    betas: tuple[UnitInterval, UnitInterval] = (0.99, 0.999)
-    ema_decays: Annotated[tuple[UnitInterval, ...], Field(min_length=1, max_length=10)] = (0.9999,)
-    """Of more averages of the weights, which are kept and measured beside that of ema_decay; choose takes the best."""
-    flip: bool = True
-    loss_weight: Literal["none", "min_snr"] = "none"
-    """Of an image in the loss; min_snr: min(SNR, 5) / SNR, less for those with faint noise."""
-    times: Literal["uniform", "logit_normal"] = "uniform"
-    """How the times of the batch are distributed."""
-    times_mean: Annotated[float, Field(allow_inf_nan=False)] = 0.0
-    times_std: PositiveFloat = 1.0
-    """Of logit_normal: mean and spread of log(t / (1 - t))."""
-    label_dropout: UnitInterval = 0.0
-    """Share of the images that train without their label; classifier-free guidance needs some."""
     subclasses: PositiveInt = 1
-    """Parts of every class that get labels of their own, by k-means on a classifier's features."""
-    augment: str = ""
-    """Any of flip, crop, scale and rotate, joined by underscores; the network is told what was done to an image."""
-    augment_probability: Annotated[float, Field(ge=0, le=1)] = 0.15
-    """With which each of them acts."""
+    """Sub-classes per class, by k-means on the classifier's features."""
     start: Start | None = None
     """Weights that the first slice starts from; null: random ones."""
-    log_every: PositiveInt = 50
     devices: PositiveInt = 1
     """Processes that share each batch, one a GPU; without GPUs they compute on the CPU."""
     tensorboard: bool = False
@@ -130,19 +185,28 @@ class Train(Recipe):
     def _numbers_fit(self) -> Self:
         if self.devices > self.batch_size:
             raise ValueError(f"devices {self.devices} cannot share a batch of {self.batch_size}; give at most as many")
-        families = ("flip", "crop", "scale", "rotate")
-        unknown = [family for family in self.augment.split("_") if family and family not in families]
-        if unknown:
-            raise ValueError(f"unknown family '{unknown[0]}' in augment; known: {', '.join(families)}")
         if self.subclasses > 1 and self.start is not None:
-            raise ValueError("subclasses change what a label means, start weights know classes; give one of both")
-        if len(set(self.ema_decays)) != len(self.ema_decays):
-            raise ValueError(f"duplicate values in ema_decays: {list(self.ema_decays)}")
+            raise ValueError("subclasses and start cannot be combined: start weights use class labels")
         return self
 
     def start_file(self, experiment: str) -> str | None:
         """Where the start weights lie; None where there are none."""
         return self.start.file(experiment) if self.start is not None else None
+
+    def slice_ends(self) -> list[int]:
+        """The iterations at which a training job ends, the last one included."""
+        return [*range(self.slice_iterations, self.iterations, self.slice_iterations), self.iterations]
+
+    def slice_of(self, step: int) -> int:
+        """The end of the slice that passes iteration `step`."""
+        return next(end for end in self.slice_ends() if end >= step)
+
+    def slice_before(self, end: int) -> int | None:
+        """The end of the slice before the one that ends at `end`; None for the first. Raises UserError for another."""
+        ends = self.slice_ends()
+        if end not in ends:
+            raise UserError(f"no training slice ends at iteration {end}; slices end at {ends}")
+        return ends[ends.index(end) - 1] if end != ends[0] else None
 
     def fingerprint(self) -> dict[str, Any]:
         """The settings that decide what is trained, apart from the start weights, which their checksum stands for.
@@ -150,27 +214,31 @@ class Train(Recipe):
         Switches at their defaults are left out: states from before they were known go on.
         """
         off = {name for name in SWITCHES if getattr(self, name) == type(self).model_fields[name].default}
-        return self.model_dump(exclude={*RUNTIME_KEYS, *off, "start"})
-
-    def recipe(self) -> dict[str, Any]:
-        """What the training loop is told, but for when to keep weights."""
-        told = {name: value for name, value in self.fingerprint().items() if name != "subclasses"}
-        return told | {"log_every": self.log_every}
+        return self.model_dump(mode="json", exclude={*RUNTIME_KEYS, *off, "start"})
 
 
 class Tune(OptimiserSettings):
-    """How the chosen weights are tuned to leap from any time to the image, for solver.algorithm: consistency."""
+    """Consistency tuning of the picked checkpoint, for solver.algorithm: consistency."""
 
     renamed: ClassVar = {"halvings": "stages"}
 
     learning_rate: PositiveFloat = 1e-4
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    weight_decay: NonNegativeFloat = 0.0
     betas: tuple[UnitInterval, UnitInterval] = (0.9, 0.99)
     ema_decay: UnitInterval = 0.999
     stages: PositiveInt = 8
-    """How often the two times of a pair come to lie half as far apart, after equally many iterations each."""
-    noise_mean: Annotated[float, Field(allow_inf_nan=False)] = -1.1
+    """Stages of equally many iterations; in each the two times of a pair lie half as far apart as before."""
+    noise_mean: Float = -1.1
     noise_std: PositiveFloat = 2.0
-    """Of the logarithm of sigma / alpha, from which the times follow."""
+    """Mean and standard deviation of log(sigma / alpha), from which the times follow."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
-    """Float32, for a leap multiplies rounding by sigma / alpha."""
+    """Float32, because the consistency function multiplies rounding errors by sigma / alpha."""
+
+    def recipe(self, *, flip: bool) -> Recipe:
+        """What the training loop reads; flip: as in the training before."""
+        values = self.model_dump(include=set(Recipe.model_fields))
+        return Recipe(**values, ema_decays=(self.ema_decay,), flip=flip, log_every=1)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """The settings that decide what is tuned."""
+        return self.model_dump(mode="json", exclude=RUNTIME_KEYS)

@@ -1,1 +1,1 @@
-"""The diffusion model: schedule, network, loss, solvers, average of weights."""
+"""The diffusion model: denoiser, networks, schedule, training, guidance and solvers."""

@@ -1,4 +1,4 @@
-"""Non-leaking augmentation: the network is told how each train image was changed, and while drawing that none was.
+"""Non-leaking augmentation: the network is conditioned on how each train image was changed; in sampling, on no change.
 
 Karras et al. 2022 (arXiv 2206.00364), section 5 and appendix F.2, with the primitives of the ConvNet's augmentation.
 """

@@ -1,8 +1,8 @@
-"""Easy consistency tuning (Geng et al. 2024, arXiv 2406.14548) of a network that predicts noise, as it is.
+"""Easy consistency tuning (Geng et al. 2024, arXiv 2406.14548) of a denoiser.
 
-The network's leap from x_t to the image is f(x_t, t) = (x_t - sigma_t eps(x_t, t)) / alpha_t: before tuning the mean of
-all images that x_t may come from, at t = 0 the identity. Tuning makes it agree along one noise: f(x_t, t) = f(x_r, r)
-with r < t, from r = 0, which is diffusion training, to r near t. Noise is measured by sigma / alpha.
+The consistency function is f(x_t, t) = (x_t - sigma_t eps(x_t, t)) / alpha_t: before tuning the mean of all images that
+x_t may come from, at t = 0 the identity. Tuning makes it agree along one noise: f(x_t, t) = f(x_r, r) with r < t, from
+r = 0, which is diffusion training, to r near t. Noise is measured by sigma / alpha.
 """
 
 import math
@@ -11,26 +11,31 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from diffdistill.config import Prediction, Tune
+from diffdistill.diffusion.loss import Output
+from diffdistill.diffusion.prediction import factors, to_noise
 from diffdistill.diffusion.schedule import VPSchedule
-from diffdistill.diffusion.solvers.consistency import MOST_NOISE
-from diffdistill.diffusion.training import Objective
+from diffdistill.diffusion.solvers.few_step import MOST_NOISE
+from diffdistill.diffusion.training.objective import Objective
 
 LEAST_NOISE = 0.01
-"""Below it an image is taken for clean; a byte's step is 0.008."""
+"""Below it an image counts as clean; a byte's step is 0.008."""
 
 
-def leap(network: Callable[..., Tensor], schedule: VPSchedule, x_t: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+def consistency_fn(
+    predict_noise: Callable[..., Tensor], schedule: VPSchedule, x_t: Tensor, t: Tensor, y: Tensor | None
+) -> Tensor:
     """f(x_t, t), like x_t (B, C, H, W); t: (B,)."""
-    alpha_t, sigma_t = (factor(t)[:, None, None, None] for factor in (schedule.alpha, schedule.sigma))
-    return (x_t - sigma_t * network(x_t, t, y)) / alpha_t
+    alpha_t, sigma_t = factors(schedule, t)
+    return (x_t - sigma_t * predict_noise(x_t, t, y)) / alpha_t
 
 
-def nearer(noise: Tensor, halving: int) -> Tensor:
-    """The noise (B,) of the pair's other time: noise (1 - (1 + 8 sigmoid(-noise)) / 2^(halving + 1)), at least 0.
+def nearer(noise: Tensor, stage: int) -> Tensor:
+    """The noise (B,) of the pair's other time: noise (1 - (1 + 8 sigmoid(-noise)) / 2^(stage + 1)), at least 0.
 
-    The source's mapping function with its q = 2, k = 8 and b = 1.
+    The source's mapping function with its q = 2, k = 8 and b = 1; stage: 0, 1, ….
     """
-    apart: Tensor = (1 + 8 * torch.sigmoid(-noise)) / 2.0 ** (halving + 1)
+    apart: Tensor = (1 + 8 * torch.sigmoid(-noise)) / 2.0 ** (stage + 1)
     return (noise * (1 - apart)).clamp(min=0)
 
 
@@ -44,25 +49,25 @@ def pseudo_huber(difference: Tensor) -> Tensor:
     return (squares + c**2).sqrt() - c
 
 
-def tuning(*, iterations: int, stages: int, noise_mean: float, noise_std: float) -> Objective:
-    """The objective for `training.train`; the noise is log-normal, cut to LEAST_NOISE .. MOST_NOISE."""
-    schedule = VPSchedule()
+def tuning(tune: Tune, *, schedule: VPSchedule, prediction: Prediction) -> Objective:
+    """The objective for `training.train`; the noise is log-normal, clamped to LEAST_NOISE .. MOST_NOISE."""
 
-    def losses(
-        network: Callable[..., Tensor], x0: Tensor, uniform: Tensor, noise: Tensor, y: Tensor, iteration: int
-    ) -> Tensor:
-        halving = iteration * stages // iterations
-        far = torch.exp(noise_mean + noise_std * torch.special.ndtri(uniform)).clamp(LEAST_NOISE, MOST_NOISE)
-        near = nearer(far, halving)
+    def losses(output: Output, x0: Tensor, uniform: Tensor, noise: Tensor, y: Tensor, iteration: int) -> Tensor:
+        stage = iteration * tune.stages // tune.iterations
+        far = torch.exp(tune.noise_mean + tune.noise_std * torch.special.ndtri(uniform)).clamp(LEAST_NOISE, MOST_NOISE)
+        near = nearer(far, stage)
         near = torch.where(near < LEAST_NOISE, 0, near)
 
-        def leaps(amount: Tensor) -> Tensor:
+        def predict_noise(x: Tensor, t: Tensor, y: Tensor) -> Tensor:
+            return to_noise(prediction, output(x, t, y), x, t, schedule)
+
+        def mapped(amount: Tensor) -> Tensor:
             t = schedule.time_of(-amount.log())
             alpha_t = schedule.alpha(t)[:, None, None, None]
-            return leap(network, schedule, alpha_t * (x0 + amount[:, None, None, None] * noise), t, y)
+            return consistency_fn(predict_noise, schedule, alpha_t * (x0 + amount[:, None, None, None] * noise), t, y)
 
         with torch.no_grad():
-            target = torch.where(near[:, None, None, None] > 0, leaps(near.clamp(min=LEAST_NOISE)).clamp(-1, 1), x0)
-        return pseudo_huber(leaps(far) - target) / (far - near)
+            target = torch.where(near[:, None, None, None] > 0, mapped(near.clamp(min=LEAST_NOISE)).clamp(-1, 1), x0)
+        return pseudo_huber(mapped(far) - target) / (far - near)
 
     return losses

@@ -1,4 +1,4 @@
-"""The exponential average of the weights: a second set of tensors that nothing ever swaps into the network."""
+"""EMA weights, kept separate from the network."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ def decay_at(iteration: int, decay: float) -> float:
 
 
 @torch.no_grad()
-def update(average: dict[str, Tensor], network: nn.Module, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * weights, in place."""
+def update(ema: dict[str, Tensor], network: nn.Module, decay: float) -> None:
+    """ema <- decay * ema + (1 - decay) * weights, in place."""
     weights = network.state_dict()
-    torch._foreach_lerp_([average[name] for name in weights], list(weights.values()), 1 - decay)
+    torch._foreach_lerp_([ema[name] for name in weights], list(weights.values()), 1 - decay)

@@ -1,8 +1,8 @@
-"""Start weights: another U-ViT's state dict, fitted to ours with every difference named.
+"""Start weights: another network's state dict, fitted to ours with every difference named.
 
 A network without classes, or with others, gives all but its label embedding, and one that knew no augmentation all but
-that of it; nothing else may differ. The number of heads shows in no tensor: it must be set as in the network that the
-weights come from.
+that of it; nothing else may differ. The number of attention heads shows in no tensor: it must be set as in the network
+that the weights come from.
 """
 
 import json
@@ -15,11 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffdistill.diffusion.uvit import UViT
+from diffdistill.diffusion.networks.base import AUGMENT, LABEL, Network
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensor_files
 
-LABEL, POSITION, AUGMENT = "label_emb.weight", "pos_embed", "augment_embed.weight"
 WRAPPERS = ("module.", "_orig_mod.")
 """What torch's wrappers for several GPUs and for compiling put before every name."""
 
@@ -36,34 +35,30 @@ class Fitted:
     """Newly made: as the network was initialised."""
 
     def __str__(self) -> str:
-        said = [f"{len(self.taken)} tensors taken"]
-        said += [f"prefix '{self.stripped}' stripped"] if self.stripped else []
+        parts = [f"{len(self.taken)} tensors taken"]
+        parts += [f"prefix '{self.stripped}' stripped"] if self.stripped else []
         for word, names in (("dropped", self.dropped), ("newly made", self.made)):
-            said.append(f"{len(names)} {word}{': ' if names else ''}{', '.join(names)}")
-        return "; ".join(said)
+            parts.append(f"{len(names)} {word}{': ' if names else ''}{', '.join(names)}")
+        return "; ".join(parts)
 
 
-def load_into(network: UViT, path: Path, classes: Sequence[str]) -> Fitted:
+def load_into(network: Network, path: Path | str, classes: Sequence[str]) -> Fitted:
     """Put the weights of a file into the network, which must be newly initialised; all of them or none.
 
     classes: names of the network's, in order. Raises UserError naming the first tensors that are missing, superfluous,
     of another shape, or not finite.
     """
+    path = Path(path)
     tensors, metadata = read(path)
     found, stripped = _without_wrapper(tensors, path)
     ours = network.state_dict()
-    dropped, made = [], []
+    dropped = []
     if LABEL in ours and LABEL in found:
         # the workflow's own files say the names of their classes; others are known by their number alone
         other_names = "classes" in metadata and json.loads(metadata["classes"]) != list(classes)
         if other_names or found[LABEL].shape[:1] != ours[LABEL].shape[:1]:
             dropped.append(f"{LABEL} {tuple(found.pop(LABEL).shape)}")
-    elif LABEL in ours and POSITION in found:
-        time_and_image = found[POSITION]
-        if time_and_image.shape == ours[POSITION][:, 1:].shape:
-            # the label's token stands before that of the time
-            found[POSITION] = torch.cat([ours[POSITION][:, :1], time_and_image], dim=1)
-            made.append(f"{POSITION}[:, 0]")
+    made = [] if dropped else network.adapt_start_weights(found, ours)
     taken = list(found)
     for name in (LABEL, AUGMENT):
         if name in ours and name not in found:
@@ -74,19 +69,20 @@ def load_into(network: UViT, path: Path, classes: Sequence[str]) -> Fitted:
     return Fitted(stripped, taken, dropped, made)
 
 
-def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors by name, on the CPU, of a PyTorch state dict or a .safetensors file, and the latter's metadata.
 
     No code in the file is run.
 
     Raises UserError if the file is missing, broken, or holds anything but tensors by name.
     """
+    path = Path(path)
     if path.suffix == ".safetensors":
         return tensor_files.load(path)
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; mend train.start") from error
+        raise UserError(f"{path}: no such file") from error
     except pickle.UnpicklingError as error:
         raise UserError(
             f"{path}: holds more than tensors, or is no PyTorch file; nothing in it was run: "
@@ -136,13 +132,13 @@ def _require_equal_names_and_shapes(found: Mapping[str, Tensor], ours: Mapping[s
         ],
         "not finite": [name for name in common if not _is_finite(found[name])],
     }
-    said = [
+    listed = [
         f"{len(names)} {what}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
         for what, names in problems.items()
         if names
     ]
-    if said:
-        raise UserError(f"{path} does not fit the network, nothing was taken ({'; '.join(said)}); mend model or start")
+    if listed:
+        raise UserError(f"{path} does not fit the network, no weights loaded ({'; '.join(listed)})")
 
 
 def _is_finite(tensor: Tensor) -> bool:

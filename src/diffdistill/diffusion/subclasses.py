@@ -1,63 +1,52 @@
-"""Parts of each class, found without labels, that the network is told apart: Adaloglou et al. 2024 (arXiv 2403.00570).
+"""Sub-classes of each class, found by clustering: Adaloglou et al. 2024 (arXiv 2403.00570).
 
-A network that knows what kind of three it draws needs not cover all threes with one label. While drawing, the part of
-image i follows from (seed, i), with the frequency that it has among the train images.
+Conditioning on a sub-class lets the network model each mode of a class separately.
 """
 
-from collections.abc import Sequence
-from itertools import accumulate
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from diffdistill.diffusion.labels import with_subclasses
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensor_files
 from diffdistill.runtime.seeds import derive_seed
 
 
-def divided(features: Tensor, labels: Tensor, num_classes: int, parts: int, seed: int) -> Tensor:
-    """The part int64 (N,) of each image in 0..parts-1: k-means on features (N, F) float within each class.
+def cluster(features: Tensor, labels: Tensor, num_classes: int, count: int, seed: int) -> Tensor:
+    """The sub-class int64 (N,) of each image in 0..count-1: k-means on features (N, F) float within each class.
 
-    Parts are numbered from the largest. Raises UserError if a class has fewer images than parts.
+    Sub-classes are numbered from the largest. Raises UserError if a class has fewer images than sub-classes.
     """
     from sklearn.cluster import KMeans  # half a second that only this needs
 
-    found = torch.zeros_like(labels)
+    parts = torch.zeros_like(labels)
     for label in range(num_classes):
         members = (labels == label).nonzero().flatten()
-        if len(members) < parts:
-            raise UserError(f"train.subclasses: class {label} has {len(members)} images, fewer than {parts}; lower it")
-        clusters = KMeans(parts, n_init=10, random_state=derive_seed("subclasses", seed, label) % 2**32)
+        if len(members) < count:
+            raise UserError(f"class {label} has {len(members)} images, fewer than the {count} sub-classes asked for")
+        clusters = KMeans(count, n_init=10, random_state=derive_seed("subclasses", seed, label) % 2**32)
         assigned = torch.from_numpy(clusters.fit_predict(features[members].double().numpy())).long()
-        rank = assigned.bincount(minlength=parts).argsort(descending=True, stable=True).argsort()
-        found[members] = rank[assigned]
-    return found
+        rank = assigned.bincount(minlength=count).argsort(descending=True, stable=True).argsort()
+        parts[members] = rank[assigned]
+    return parts
 
 
-def labels_of(labels: Tensor, num_classes: int, files: Sequence[Path]) -> tuple[Tensor, list[list[int]]]:
-    """The network's labels int64 (N,), and how many images each part of each class has; without a file the classes.
+def save(path: Path | str, parts: Tensor, classes: str) -> None:
+    """parts: int64 (N,) of the train images; classes: the JSON list of class names."""
+    tensor_files.save(Path(path), {"parts": parts}, {"classes": classes})
 
-    Raises UserError if the file is not of these images.
+
+def load(path: Path | str, labels: Tensor, num_classes: int) -> tuple[Tensor, tuple[tuple[int, ...], ...]]:
+    """What `labels.with_subclasses` makes of images with classes int64 (N,) and the sub-classes of a file.
+
+    Raises UserError if the file is of other images.
     """
-    if not files:
-        return labels, []
-    tensors, _ = tensor_files.load(files[0])
-    parts = tensors.get("parts", torch.empty(0))
-    if parts.shape != labels.shape or parts.dtype != torch.int64:
-        raise UserError(f"{files[0]}: not the parts of these {len(labels)} images; delete it and run again")
-    count = int(parts.max()) + 1
-    counts = torch.bincount(labels * count + parts, minlength=num_classes * count).reshape(num_classes, count)
-    return parts * num_classes + labels, counts.tolist()
-
-
-def drawn(labels: Tensor, counts: Sequence[Sequence[int]], *, seed: int, first: int) -> Tensor:
-    """The network's labels int64 (B,) of images first, first+1, …, whose classes are labels (B,)."""
-    if not counts:
-        return labels
-    bounds = [[one / sum(row) for one in accumulate(row)] for row in counts]
-    drawn = labels.tolist()
-    for i, label in enumerate(drawn):
-        uniform = derive_seed("subclass", seed, first + i) / 2**63
-        drawn[i] += len(counts) * sum(bound <= uniform for bound in bounds[label])
-    return torch.tensor(drawn)
+    tensors, _ = tensor_files.load(Path(path))
+    try:
+        return with_subclasses(labels, tensors["parts"], num_classes)
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"{path}: not the sub-classes of these {len(labels)} images; delete it and run again"
+        ) from error

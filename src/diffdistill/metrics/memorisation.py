@@ -9,13 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from diffdistill.data import image_files
-from diffdistill.diffusion.loss import noise_prediction_loss
-from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.metrics.frechet import Array
-from diffdistill.runtime.seeds import derive_seed, image_noise
+from diffdistill.runtime.seeds import derive_seed
 
 Embed = Callable[[Tensor], Tensor]
 """Images uint8 (B, C, H, W) -> points (B, F), between which distances are taken."""
@@ -167,34 +164,6 @@ def much_nearer(distances: Tensor) -> Tensor:
     Yoon et al. 2023, "Diffusion probabilistic models generalize when they fail to memorize": a copy, in l2 of pixels.
     """
     return distances[:, 0] < distances[:, 1] / 3
-
-
-@torch.inference_mode()
-def losses(
-    network: nn.Module,
-    images: Tensor,
-    labels: Tensor,
-    *,
-    times: tuple[float, ...],
-    noises: int,
-    seed: int,
-    batch_size: int,
-    device: torch.device,
-) -> Array:
-    """Denoising loss (N, T) of images uint8 (N, C, H, W) at each time, the mean over the same noises for every time."""
-    rows = []
-    for first in range(0, len(images), batch_size):
-        x0 = image_files.from_bytes(images[first : first + batch_size])
-        shape = tuple(x0.shape[1:])
-        noise = image_noise(seed, noises * first, noises * len(x0), shape, purpose="audit").to(device)
-        x = x0.repeat_interleave(noises, 0).to(device)
-        y = labels[first : first + batch_size].repeat_interleave(noises).to(device)
-        at_times = [
-            noise_prediction_loss(network, VPSchedule(), x, torch.full((len(x),), t, device=device), noise, y)
-            for t in times
-        ]
-        rows.append(torch.stack(at_times, 1).double().reshape(len(x0), noises, -1).mean(1).cpu().numpy())
-    return np.concatenate(rows)
 
 
 @dataclass(frozen=True)

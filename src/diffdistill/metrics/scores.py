@@ -69,7 +69,7 @@ def variance_split(accuracies: Array) -> Split:
 
 @dataclass(frozen=True)
 class RealEquivalentSize:
-    """Real images per class; 0 stands for fewer than the smallest number measured, infinity for more than the largest."""
+    """Real images per class; 0: fewer than the smallest number measured, infinity: more than the largest."""
 
     value: float
     low: float

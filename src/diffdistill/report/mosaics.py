@@ -40,8 +40,15 @@ def rows_shown(per_class: Sequence[int]) -> list[int]:
 
 
 @own_style()
-def samples(generated: ImageSet, real: ImageSet, titles: Sequence[str], classes: Sequence[int]) -> Figure:
-    """A row per class: generated images left, real ones right; classes: the labels shown.
+def samples(
+    generated: ImageSet,
+    real: ImageSet,
+    titles: Sequence[str],
+    classes: Sequence[int],
+    *,
+    captions: tuple[str, str] = ("generated", "real"),
+) -> Figure:
+    """A row per class: one set left, the other right; titles: of all classes; classes: the labels shown.
 
     Raises UserError if a set holds no image.
     """
@@ -54,7 +61,7 @@ def samples(generated: ImageSet, real: ImageSet, titles: Sequence[str], classes:
     left, top, gap = 34 + 15 * max(map(len, labels)), 54, 40
     canvas = _Canvas(left + 2 * width + gap + MARGIN, top + height + MARGIN)
     part = "" if len(classes) == len(titles) else f": {len(classes)} of {len(titles)} classes"
-    for place, (title, mosaic) in enumerate(zip(("generated", "real"), mosaics, strict=True)):
+    for place, (title, mosaic) in enumerate(zip(captions, mosaics, strict=True)):
         canvas.image(mosaic, left + place * (width + gap), top)
         canvas.text(title + part, left + place * (width + gap), top - 16, size=11, ha="left", va="baseline")
     pitch = mosaics[0].shape[0] / len(classes)

@@ -6,13 +6,11 @@ one machine: python -m diffdistill.runtime.processes COUNT MODULE ARGUMENTS...
 """
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import FrameType
 from typing import TypeVar
 
 import torch
@@ -130,18 +128,6 @@ def _number(variable: str, alone: int) -> int:
     if not value.isdecimal():
         raise UserError(f"the variable {variable} is '{value}', a number is needed; unset it or start by torchrun")
     return int(value)
-
-
-class StopSignal:
-    """Remembers SIGTERM or SIGUSR1 from when it is made; `number` is 0 until one comes."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        for number in (signal.SIGTERM, signal.SIGUSR1):
-            signal.signal(number, self._remember)
-
-    def _remember(self, number: int, frame: FrameType | None) -> None:
-        self.number = number
 
 
 def main(argv: Sequence[str]) -> int:

@@ -17,7 +17,8 @@ from diffdistill.classify.training import Classifier
 from diffdistill.config import stages
 from diffdistill.data import image_files, selection
 from diffdistill.data.image_files import ImageSet
-from diffdistill.diffusion import weights
+from diffdistill.diffusion import checkpoints
+from diffdistill.diffusion.loss import losses_at
 from diffdistill.errors import UserError
 from diffdistill.metrics import memorisation
 from diffdistill.report import mosaics, style
@@ -103,8 +104,8 @@ def _membership(
     job: Job[stages.Audit], block: config.Audit, train: ImageSet, held_out: ImageSet, device: torch.device
 ) -> dict[str, memorisation.Membership]:
     """By the loss at each time, and at all of them together, on equally many train and held-out images per class."""
-    network, _, metadata = weights.load(job.input("weights"), device)
-    image_files.require_same_origin(job.input("weights"), metadata, job.input("train"), train.metadata)
+    checkpoint = checkpoints.load(job.input("weights"), device)
+    image_files.require_same_origin(checkpoint.path, checkpoint.metadata, job.input("train"), train.metadata)
     classes = len(train.classes)
     counts = torch.minimum(*(data.labels.bincount(minlength=classes) for data in (train, held_out)))
     if counts.sum() > block.members:
@@ -113,10 +114,10 @@ def _membership(
     for data in (train, held_out):
         some = selection.per_class(data.labels, counts.tolist(), selection.randomly(block.seed))
         losses.append(
-            memorisation.losses(
-                network, data.images[some], data.labels[some], times=block.times, noises=block.noises,
+            losses_at(
+                checkpoint.denoiser, data.images[some], data.labels[some], times=block.times, noises=block.noises,
                 seed=block.seed, batch_size=block.batch_size, device=device,
-            )
+            ).numpy()
         )  # fmt: skip
     members, others = losses
     by_time = {

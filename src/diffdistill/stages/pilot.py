@@ -1,85 +1,69 @@
-"""Reads one weights file and the validation split; writes the accuracy there of ConvNets trained on images it draws.
+"""Reads one weights file and the validation split; writes the accuracy there of ConvNets trained on a few samples.
 
-What the distilled set is for is tried on a small scale: few images, and a short training, repeated with several seeds.
-Autoguidance reads the weights of an earlier iteration too, and a selection the classifier of the real train split.
+The distilled set's purpose is tried on a small scale: few images, and a short training, repeated with several seeds.
+Autoguidance also reads the weights of an earlier iteration, and a selection the classifier.
 """
 
 import json
 import logging
-import sys
 import time
-from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from diffdistill import config
 from diffdistill.classify import evaluation, training
+from diffdistill.config import Select, as_json, stages
 from diffdistill.data import image_files, selection
 from diffdistill.data.image_files import ImageSet
-from diffdistill.diffusion import sampling, weights
-from diffdistill.diffusion.uvit import UViT
+from diffdistill.diffusion import checkpoints
+from diffdistill.diffusion.checkpoints import Checkpoint
+from diffdistill.diffusion.labels import balanced
 from diffdistill.errors import UserError
-from diffdistill.metrics import agreement
-from diffdistill.runtime import devices, files, program
+from diffdistill.generators.diffusion import DiffusionGenerator
+from diffdistill.metrics import agreement, ranking
+from diffdistill.runtime import devices, files
+from diffdistill.runtime.program import Job
 
-logger = logging.getLogger("diffdistill")
-
-
-def accuracy_and_error(right: Tensor) -> tuple[float, float]:
-    """Mean of right bool (S, N), N images judged by S trainings, and its standard error over images and trainings.
-
-    Both could have been others, so the variances of the means by image and by training add up: sqrt(v_N / N + v_S / S).
-    Of a single training nothing is known of the latter.
-    """
-    by_image, by_training = right.double().mean(0), right.double().mean(1)
-    variances = [float(means.var()) / len(means) for means in (by_image, by_training) if len(means) > 1]
-    return float(by_image.mean()), sum(variances) ** 0.5
+logger = logging.getLogger(__name__)
 
 
-def stage(job: program.Job) -> None:
+def main(job: Job[stages.Pilot]) -> None:
     devices.set_up(job.threads)
-    device, started = devices.best_device(), time.perf_counter()
-    draw = config.read(config.Draw, job.config["draw"])
-    protocol = training.Protocol(**config.read(config.Protocol, job.config["protocol"]).model_dump())
-    weights_file, validation_file = job.input("weights"), job.input("validation")
-    network, shape, made = weights.load(weights_file, device)
-    validation = image_files.load(validation_file)
-    found, size = json.dumps(validation.classes), (shape.in_chans, shape.img_size, shape.img_size)
-    if made.get("classes") != found or tuple(validation.images.shape[1:]) != size:
-        raise UserError(f"{weights_file} draws other classes or sizes than {validation_file} has; make both again")
-    image_files.require_same_origin(validation_file, validation.metadata, weights_file, made)
-    images, labels, evaluations = _drawn(job, draw, network, shape, made)
-    count = len(images)
-    if draw.select is not None and draw.select.needs_classifier:
-        images, labels = _selected(job, draw.select, ImageSet(images, labels, validation.classes, made))
-    right = []
-    for repeat in job.config["seeds"]:
+    settings, device, started = job.settings, devices.best_device(), time.perf_counter()
+    protocol, setup = settings.protocol, settings.setup
+    checkpoint, validation = checkpoints.load(job.input("weights"), device), image_files.load(job.input("validation"))
+    _require_same_images(job, checkpoint, validation)
+    samples, nfe = _samples(job, checkpoint)
+    kept = samples
+    if setup.select is not None and setup.select.needs_classifier:
+        kept = _selected(job, setup.select, samples)
+    correct = []
+    for seed in settings.seeds:
         classifier = training.fit(
-            images, labels, num_classes=shape.num_classes, protocol=protocol,
-            statistics=training.statistics(protocol, images), seed=repeat, device=device,
-            progress=f"pilot, seed {repeat}",
+            kept.images, kept.labels, num_classes=len(kept.classes), protocol=protocol,
+            statistics=training.statistics(protocol, kept.images), seed=seed, device=device,
+            progress=f"pilot, seed {seed}",
         )  # fmt: skip
-        right.append(training.logits(classifier, validation.images).argmax(1) == validation.labels)
-    accuracy, error = accuracy_and_error(torch.stack(right))
+        correct.append(training.logits(classifier, validation.images).argmax(1) == validation.labels)
+    accuracy, error = ranking.accuracy_and_error(torch.stack(correct))
     row = {
-        "name": weights_file.stem,
-        "step": int(made["step"]),
+        "name": checkpoint.path.stem,
+        "step": checkpoint.step,
         "accuracy": accuracy,
         "standard_error": error,
-        "images": count,
-        "kept": len(images),
-        "seeds": job.config["seeds"],
-        "accuracies": [float(one.double().mean()) for one in right],
-        "draw": draw.model_dump(mode="json"),
-        "evaluations": evaluations,
-        "evaluations_in_all": job.config["evaluations"],
+        "images": len(samples.images),
+        "kept": len(kept.images),
+        "seeds": list(settings.seeds),
+        "accuracies": [float(one.double().mean()) for one in correct],
+        "setup": setup.model_dump(mode="json"),
+        "nfe": nfe,
+        "evaluations_in_all": settings.evaluations,
         "seconds": round(time.perf_counter() - started, 3),
-        "seed": job.config["seed"],
-        "protocol": json.dumps(job.config["protocol"], sort_keys=True),
-        "validated_on": files.sha256(validation_file),
-        "weights_sha256": files.sha256(weights_file),
+        "seed": settings.seed,
+        "protocol": as_json(protocol),
+        "validated_on": files.sha256(job.input("validation")),
+        "weights_sha256": files.sha256(checkpoint.path),
         "machine": devices.describe(device),
     }
     logger.info(
@@ -88,48 +72,45 @@ def stage(job: program.Job) -> None:
     files.write_json(job.output("pilot"), row)
 
 
-def _drawn(
-    job: program.Job, draw: config.Draw, network: UViT, shape: weights.Shape, made: Mapping[str, str]
-) -> tuple[Tensor, Tensor, int]:
-    """As many images as the given evaluations suffice for, their labels, and how many evaluations an image takes."""
-    device, seed, batch_size = devices.best_device(), job.config["seed"], job.config["batch_size"]
-    if draw.solver is None:
-        raise UserError("--config: draw.solver is missing; add it")
-    solver, earlier = draw.solver.model_dump(), None
-    if draw.guidance is not None and draw.guidance.from_step is not None:
-        own = (job.input("weights"), shape, made)
-        earlier = weights.load_guide(job.inputs.get("guide", []), draw.guidance.from_step, own, device)
-    guidance = None if draw.guidance is None else draw.guidance.model_dump()
-    predict, evaluations = sampling.with_guidance(network, shape, guidance, earlier)
-    sampling.draw(predict, shape, solver, seed=seed, first=0, count=1, device=device)
-    per_image = evaluations()
-    count = max(shape.num_classes, job.config["evaluations"] // per_image)
-    batches = [
-        sampling.draw(
-            predict, shape, solver, seed=seed, first=first, count=min(batch_size, count - first), device=device
-        )
-        for first in tqdm(range(0, count, batch_size), desc="draw", unit="batch", disable=None)
+def _require_same_images(job: Job[stages.Pilot], checkpoint: Checkpoint, validation: ImageSet) -> None:
+    """Raises UserError unless the checkpoint samples images such as those of validation."""
+    path = job.input("validation")
+    size = tuple(validation.images.shape[1:])
+    if checkpoint.metadata.get("classes") != json.dumps(validation.classes) or checkpoint.denoiser.image_shape != size:
+        raise UserError(f"{checkpoint.path} has other classes or image sizes than {path}; make both again")
+    image_files.require_same_origin(path, validation.metadata, checkpoint.path, checkpoint.metadata)
+
+
+def _samples(job: Job[stages.Pilot], checkpoint: Checkpoint) -> tuple[ImageSet, int]:
+    """As many samples as the given evaluations suffice for, and the NFE."""
+    settings, device = job.settings, devices.best_device()
+    setup, batch_size = settings.setup, settings.batch_size
+    if setup.solver is None:
+        raise UserError("setup.solver is missing; add it")
+    generator = DiffusionGenerator.of_checkpoint(
+        checkpoint, setup.solver, seed=settings.seed, device=device, guidance=setup.guidance,
+        guides=job.inputs.get("guide", []),
+    )  # fmt: skip
+    num_classes = generator.num_classes
+    generator.generate(0, balanced(0, 1, num_classes))
+    assert generator.nfe is not None
+    count = max(num_classes, settings.evaluations // generator.nfe)
+    labels = balanced(0, count, num_classes)
+    batches: list[Tensor] = [
+        generator.generate(first, labels[first : first + batch_size])
+        for first in tqdm(range(0, count, batch_size), desc="sample", unit="batch", disable=None)
     ]
-    images, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    return images, labels, per_image
+    return ImageSet(torch.cat(batches), labels, checkpoint.classes, dict(checkpoint.metadata)), generator.nfe
 
 
-def _selected(job: program.Job, select: config.Select, drawn: ImageSet) -> tuple[Tensor, Tensor]:
-    """The images that the selection would leave, and their labels."""
-    path = job.input("classifier")
-    classifier = evaluation.judge_of(path, job.input("weights"), drawn, devices.best_device())
-    labels, left, _ = selection.repaired(
-        drawn.labels,
-        *agreement.judge(classifier, drawn.images),
+def _selected(job: Job[stages.Pilot], select: Select, samples: ImageSet) -> ImageSet:
+    """The images that the selection would leave, under its labels."""
+    device = devices.best_device()
+    classifier = evaluation.classifier_for(job.input("classifier"), job.input("weights"), samples, device)
+    labels, left, _ = selection.without_label_noise(
+        samples.labels,
+        *agreement.predict(classifier, samples.images),
         above=select.confidence,
         label_noise=select.label_noise,
     )
-    return drawn.images[left], labels[left]
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    return program.run(stage, argv, __doc__, memory_setting="choose.batch_size")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return ImageSet(samples.images[left], labels[left], samples.classes, samples.metadata)

@@ -1,31 +1,29 @@
-"""Reads the train split and a classifier trained on it; writes the part of its class that each image belongs to."""
+"""Reads the train split and the classifier; writes the sub-class of each train image."""
 
 import logging
-import sys
-from collections.abc import Sequence
 
 import torch
 
+from diffdistill.config import stages
 from diffdistill.data import image_files
 from diffdistill.diffusion import subclasses
+from diffdistill.errors import UserError
 from diffdistill.metrics import features
-from diffdistill.runtime import devices, program, tensor_files
+from diffdistill.runtime import devices
+from diffdistill.runtime.program import Job
 
-logger = logging.getLogger("diffdistill")
+logger = logging.getLogger(__name__)
 
 
-def stage(job: program.Job) -> None:
+def main(job: Job[stages.Subclasses]) -> None:
     devices.set_up(job.threads)
-    data, classes = image_files.load(job.input("train")), job.config["subclasses"]
-    values = features.of_images("classifier", job.input("features"), data.images, devices.best_device())
-    parts = subclasses.divided(torch.from_numpy(values), data.labels, len(data.classes), classes, job.config["seed"])
-    logger.info("images by part of their class: %s", parts.bincount().tolist())
-    tensor_files.save(job.output("subclasses"), {"parts": parts}, {"classes": data.metadata["classes"]})
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    return program.run(stage, argv, __doc__)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    data, settings = image_files.load(job.input("train")), job.settings
+    values = features.of_images("classifier", job.input("classifier"), data.images, devices.best_device())
+    try:
+        parts = subclasses.cluster(
+            torch.from_numpy(values), data.labels, len(data.classes), settings.subclasses, settings.seed
+        )
+    except UserError as error:
+        raise UserError(f"{error}; lower train.subclasses") from error
+    logger.info("images per sub-class: %s", parts.bincount().tolist())
+    subclasses.save(job.output("subclasses"), parts, data.metadata["classes"])

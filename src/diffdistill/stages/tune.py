@@ -1,87 +1,115 @@
-"""Reads the chosen weights and the train split; writes weights tuned to draw in one or a few evaluations.
+"""Reads the checkpoint and the train split; writes weights tuned to sample in one or a few evaluations.
 
-Progress is kept in a file beside the output that no rule declares: the same command goes on from it.
+Progress is kept in a file beside the output that no rule declares: the same command resumes from it.
 """
 
 import json
 import logging
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable
+from typing import Any
 
+import torch
 from tqdm import tqdm
 
-from diffdistill import config
+from diffdistill.config import stages
 from diffdistill.data import image_files
-from diffdistill.diffusion import consistency, subclasses, training, weights
+from diffdistill.diffusion import checkpoints, consistency, subclasses, training
 from diffdistill.errors import UserError
-from diffdistill.runtime import devices, files, processes, program
+from diffdistill.runtime import devices, files, tensor_files
+from diffdistill.runtime.program import Job
+from diffdistill.runtime.resuming import Progress, StopSignal
 
-logger = logging.getLogger("diffdistill")
+logger = logging.getLogger(__name__)
+
+LOGGED = 20
+"""Lines of the log about the loss."""
 
 
-def stage(job: program.Job) -> None:
+def main(job: Job[stages.Tune]) -> None:
     devices.set_up(job.threads)
-    block, device = config.read(config.Tune, job.config["tune"]), devices.best_device()
-    output, data = job.output("weights"), image_files.load(job.input("train"))
-    network, shape, made = weights.load(job.input("weights"), device)
-    image_files.require_same_origin(job.input("weights"), made, job.input("train"), data.metadata)
-    labels, counts = subclasses.labels_of(data.labels, len(data.classes), job.inputs.get("subclasses", []))
-    if counts != [list(row) for row in shape.subclasses]:
-        raise UserError(f"{job.input('weights')}: trained with other subclasses than are given; make them again")
-    recipe = training.Recipe(
-        **block.model_dump(include=set(training.Recipe.__dataclass_fields__)),
-        flip=job.config["flip"], log_every=1, snapshot_every=block.iterations,
-    )  # fmt: skip
-    objective = consistency.tuning(
-        iterations=block.iterations, stages=block.stages, noise_mean=block.noise_mean, noise_std=block.noise_std
-    )
-    execution = training.Execution(
+    progress = Progress(job.output("weights"), job.settings.tune.save_seconds)
+    with progress.lock():
+        try:
+            signal = _tune(job, progress)
+        except training.NonFiniteError as error:
+            rate = job.settings.tune.learning_rate
+            raise UserError(f"{error}: lower tune.learning_rate ({rate}) or raise tune.warmup_iterations") from error
+    if signal:
+        sys.exit(128 + signal)
+
+
+def _tune(job: Job[stages.Tune], progress: Progress) -> int:
+    """Returns the signal that stopped it, or 0."""
+    block, device = job.settings.tune, devices.best_device()
+    recipe, data = block.recipe(flip=job.settings.flip), image_files.load(job.input("train"))
+    checkpoint = checkpoints.load(job.input("weights"), device)
+    denoiser = checkpoint.denoiser
+    image_files.require_same_origin(checkpoint.path, checkpoint.metadata, job.input("train"), data.metadata)
+    labels, counts = data.labels, denoiser.labels.subclasses[:0]
+    if "subclasses" in job.inputs:
+        labels, counts = subclasses.load(job.input("subclasses"), labels, len(data.classes))
+    if counts != denoiser.labels.subclasses:
+        raise UserError(f"{checkpoint.path}: trained with other sub-classes than are given; train again")
+    settings = {"tune": block.fingerprint(), "flip": recipe.flip, "weights": files.sha256(checkpoint.path)}
+    metadata = {training.SETTINGS: json.dumps(settings, sort_keys=True)}
+    if _is_done(progress, metadata):
+        return 0
+    state = training.State.start(denoiser, recipe)
+    if progress.path.exists():
+        if differences := training.differences(training.read_metadata(progress.path), metadata):
+            logger.info("%s was made with other settings (%s); starting over", progress.path, ", ".join(differences))
+        else:
+            state.load(progress.path, same_slice=True)
+            logger.info("resuming from %s at iteration %d", progress.path, state.iteration)
+    stop = StopSignal()
+    with tqdm(total=block.iterations, initial=state.iteration, desc="tune", unit="it", disable=None) as bar:
+        signal = training.train(
+            state, data.images.to(device), labels.to(device), recipe, until=block.iterations,
+            objective=consistency.tuning(block, schedule=denoiser.schedule, prediction=denoiser.prediction),
+            execution=_execution(job, device), stop_signal=lambda: stop.number,
+            after_iteration=_after_iteration(progress, metadata, bar, max(1, block.iterations // LOGGED)),
+        )  # fmt: skip
+    if signal:
+        state.save(progress.path, metadata)
+        logger.info("signal %d: saved iteration %d; the same command resumes from it", signal, state.iteration)
+        return signal
+    about = {key: value for key, value in checkpoint.metadata.items() if key != checkpoints.DENOISER}
+    about[checkpoints.TUNED] = metadata[training.SETTINGS]
+    checkpoints.save(progress.output, state.emas[0], json.dumps(denoiser.describe()), about)
+    progress.finish()
+    return 0
+
+
+def _is_done(progress: Progress, metadata: dict[str, str]) -> bool:
+    """Whether another job, which this one waited for, has written the same output."""
+    if not progress.output.exists():
+        return False
+    made = tensor_files.load(progress.output, lambda name: False)[1]
+    return made.get(checkpoints.TUNED) == metadata[training.SETTINGS]
+
+
+def _execution(job: Job[stages.Tune], device: torch.device) -> training.Execution:
+    block = job.settings.tune
+    return training.Execution(
         micro_batch_size=block.micro_batch_size,
         precision=devices.precision(block.precision, device),
         compile=device.type == "cuda" if block.compile == "auto" else block.compile,
     )
-    origin = {"tune": job.config, "weights": files.sha256(job.input("weights"))}
-    metadata = {"config": json.dumps(origin, sort_keys=True)}
-    progress = output.with_name(f"{output.stem}.progress{output.suffix}")
-    state = training.State.start(network, recipe)
-    if progress.exists():
-        resumed = training.State.start(shape.build().to(device), recipe)
-        if resumed.load(progress, same_slice=True).get("config") == metadata["config"]:
-            logger.info("going on from %s at iteration %d", progress, resumed.iteration)
-            state = resumed
-        else:
-            logger.info("%s was made with other settings; starting anew", progress)
-    stop, saved = processes.StopSignal(), time.monotonic()
-    with tqdm(total=block.iterations, initial=state.iteration, desc="tune", unit="it", disable=None) as bar:
-
-        def after_iteration(state: training.State) -> None:
-            nonlocal saved
-            bar.update()
-            if state.iteration % max(1, block.iterations // 20) == 0:
-                loss = sum(row[1] for row in state.history) / len(state.history)
-                logger.info("iteration %d loss %.4f", state.iteration, loss)
-                state.history.clear()
-            if time.monotonic() - saved >= block.save_seconds:
-                state.save(progress, metadata)
-                saved = time.monotonic()
-
-        signal = training.train(
-            state, data.images.to(device), labels.to(device), recipe, until=block.iterations, objective=objective,
-            execution=execution, stop_signal=lambda: stop.number, after_iteration=after_iteration,
-        )  # fmt: skip
-    if signal:
-        state.save(progress, metadata)
-        logger.info("signal %d: saved iteration %d; the same command goes on from it", signal, state.iteration)
-        sys.exit(128 + signal)
-    del made["shape"]
-    weights.save(output, state.average, shape, made | {"tuned": block.model_dump_json()})
-    progress.unlink(missing_ok=True)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return program.run(stage, argv, __doc__, memory_setting="tune.micro_batch_size")
+def _after_iteration(
+    progress: Progress, metadata: dict[str, str], bar: "tqdm[Any]", log_every: int
+) -> Callable[[training.State], None]:
+    """Show, log and save."""
 
+    def after_iteration(state: training.State) -> None:
+        bar.update()
+        if state.iteration % log_every == 0:
+            loss = sum(row[1] for row in state.history) / len(state.history)
+            logger.info("iteration %d loss %.4f", state.iteration, loss)
+            state.history.clear()
+        if progress.due():
+            state.save(progress.path, metadata)
 
-if __name__ == "__main__":
-    sys.exit(main())
+    return after_iteration

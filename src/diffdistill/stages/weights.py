@@ -1,28 +1,12 @@
-"""Reads the slice that passed an iteration; writes one average of the weights at that iteration."""
+"""Reads the slice that passes an iteration; writes one set of EMA weights of that iteration."""
 
-import json
-import sys
-from collections.abc import Sequence
-
-from diffdistill.diffusion import weights
-from diffdistill.errors import UserError
-from diffdistill.runtime import program, tensor_files
+from diffdistill.config import stages
+from diffdistill.diffusion import checkpoints, training
+from diffdistill.runtime.program import Job
 
 
-def stage(job: program.Job) -> None:
-    name, source = job.config["name"], job.input("state")
-    prefix = f"snapshot.{name}."
-    tensors, metadata = tensor_files.load(source, lambda name: name.startswith(prefix))
-    if not tensors:
-        raise UserError(f"{source}: no averaged weights {name} in it; fid.every must divide the iteration")
-    shape = weights.Shape(**json.loads(metadata.pop("shape")))
-    metadata |= {"step": str(job.config["step"]), "ema_decay": str(job.config["ema_decay"])}
-    weights.save(job.output("weights"), {n.removeprefix(prefix): t for n, t in tensors.items()}, shape, metadata)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    return program.run(stage, argv, __doc__)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(job: Job[stages.Weights]) -> None:
+    settings = job.settings
+    tensors, metadata = training.read_snapshot(job.input("state"), settings.name)
+    metadata |= {"step": str(settings.step), "ema_decay": str(settings.ema_decay)}
+    checkpoints.save(job.output("weights"), tensors, metadata.pop(checkpoints.DENOISER), metadata)

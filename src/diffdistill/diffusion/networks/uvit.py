@@ -3,28 +3,19 @@
 Bao et al. 2023, "All are Worth Words" (arXiv 2209.12152). State-dict keys are those of the published weights.
 """
 
-import math
+from collections.abc import Mapping, Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-TIME_FACTOR = 999.0
-"""The published network was trained with times 0..999; ours are 0..1 outside of it."""
+from diffdistill.config import UViTModel
+from diffdistill.diffusion.networks.base import LABEL, TIME_FACTOR, Network, Sizes, timestep_embedding
 
+POSITION = "pos_embed"
 FEW_TOKENS = 64
 """Below it a CPU multiplies whole matrices faster than the fused kernel's blocks."""
-
-
-def timestep_embedding(timesteps: Tensor, dim: int) -> Tensor:
-    """Cosines then sines of the time at dim/2 frequencies from 1 to 1/10000: (B,) -> (B, dim)."""
-    half = dim // 2
-    # float64 stays float64; half precision would lose the time
-    exact = torch.promote_types(timesteps.dtype, torch.float32)
-    frequencies = torch.exp(-math.log(10000) * torch.arange(half, dtype=exact, device=timesteps.device) / half)
-    angles = timesteps[:, None].to(exact) * frequencies  # (B, dim/2)
-    embedding = torch.cat([angles.cos(), angles.sin()], dim=1)
-    return F.pad(embedding, (0, dim % 2))
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -98,8 +89,8 @@ class Block(nn.Module):
         return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
 
 
-class UViT(nn.Module):
-    """Predicts the noise in an image. Raises ValueError if sizes do not fit."""
+class UViT(Network):
+    """Patches, the time and the label are tokens. Raises ValueError if sizes do not fit."""
 
     def __init__(
         self,
@@ -147,21 +138,32 @@ class UViT(nn.Module):
         nn.init.normal_(self.pos_embed, std=0.02)
         self.apply(_initialise)
 
-    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, augmentation: Tensor | None = None) -> Tensor:
-        """x: (B, C, H, W) in [-1, 1]; t: (B,) in [0, 1]; y: (B,) int64, if classes are known -> noise like x.
+    @classmethod
+    def from_model(cls, model: UViTModel, sizes: Sizes) -> Self:
+        """Build from the block of the config. Raises ValueError if block and sizes do not fit."""
+        return cls(
+            sizes.side, model.patch_size, sizes.image_shape[0], model.embed_dim, model.depth, model.num_heads,
+            model.mlp_ratio, num_classes=sizes.labels, augment_dim=sizes.augment_dim,
+        )  # fmt: skip
 
-        augmentation: (B, augment_dim), how the images were changed; None: not at all, which is the same as zeros.
-        Raises ValueError if shapes do not fit, or if labels are missing or superfluous.
-        """
-        if (y is None) != (self.label_emb is None):
-            raise ValueError("labels must be given to a class-conditional network, and to no other")
-        # sizes only, never values: a check of values would wait for the device and break a compiled graph
-        B, size = x.shape[0], self.side * self.patch_size
-        if tuple(x.shape[1:]) != (self.in_chans, size, size):
-            raise ValueError(f"images must be (B, {self.in_chans}, {size}, {size}), found {tuple(x.shape)}")
-        for name, given in (("t", t), ("y", y)):
-            if given is not None and tuple(given.shape) != (B,):
-                raise ValueError(f"{name} must be ({B},) for {B} images, found {tuple(given.shape)}")
+    def compiled_layers(self) -> Sequence[nn.Module]:
+        """The blocks: all of a kind share one compilation, whatever the depth."""
+        return [*self.in_blocks, self.mid_block, *self.out_blocks]
+
+    def adapt_start_weights(self, found: dict[str, Tensor], ours: Mapping[str, Tensor]) -> list[str]:
+        """Add the position of the label's token, which stands before that of the time."""
+        time_and_image = found.get(POSITION)
+        if LABEL not in ours or LABEL in found or time_and_image is None:
+            return []
+        if time_and_image.shape != ours[POSITION][:, 1:].shape:
+            return []
+        found[POSITION] = torch.cat([ours[POSITION][:, :1], time_and_image], dim=1)
+        return [f"{POSITION}[:, 0]"]
+
+    def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, augmentation: Tensor | None = None) -> Tensor:
+        """See `Network.forward`."""
+        size = self.side * self.patch_size
+        self.check(x, t, y, (self.in_chans, size, size))
         patches = self.patch_embed(x)  # (B, L, D)
         embedding = timestep_embedding(t * TIME_FACTOR, self.embed_dim).to(patches.dtype)
         time = self.time_embed(embedding)  # (B, D)

@@ -1,0 +1,42 @@
+"""Baselines take as many images as the distilled set has; nothing is trained twice."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from diffdistill.data import image_files
+from diffdistill.runtime import files
+from tests import command
+from tests.stages.test_study_run import METADATA, PROTOCOL, evaluated, folder, save_part
+
+__all__ = ["folder"]
+
+
+def test_a_selection_is_compared_with_what_it_was_selected_from(folder: Path) -> None:
+    save_part(folder, "few", 30)
+    drawn = evaluated(folder, "all-samples", "distilled")
+    random = evaluated(folder, "random-samples", "distilled", distilled="few")
+    assert (drawn["images"], random["images"], random["train_set"]) == (80, 30, "random-samples")
+    assert random["normalised_by"] != evaluated(folder, "distilled", "few")["normalised_by"]
+    as_many = evaluated(folder, "random-samples", "distilled", distilled="distilled")
+    assert as_many == drawn | {"train_set": "random-samples"}  # nothing is trained twice
+
+
+def test_the_row_says_what_made_it(folder: Path) -> None:
+    row = evaluated(folder, "real", "real")
+    assert row["images"] == 200 and row["epochs"] == 2 and 0 <= row["accuracy"] <= 1 and row["seed"] == 1
+    assert row["trained_on"] == files.sha256(folder / "real.safetensors")
+    assert row["tested_on"] == files.sha256(folder / "test.safetensors")
+    assert json.loads(row["protocol"]) == PROTOCOL.model_dump(mode="json")
+    assert row["made_from"]["settings"]["train_set"] == "real" and row["made_from"]["machine"]["torch"]
+
+
+def test_a_set_of_other_classes_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = image_files.load(folder / "distilled.safetensors")
+    other = METADATA | {"classes": json.dumps([f"other {label}" for label in range(10)])}
+    image_files.save(folder / "other.safetensors", whole.images, whole.labels, other)
+    settings = {"train_set": "distilled", "protocol": PROTOCOL.model_dump(mode="json"), "seed": 1}
+    inputs = {"train": folder / "other.safetensors", "test": folder / "test.safetensors"}
+    assert command.run("evaluate", settings, inputs, {"accuracy": folder / "x.json"}) == 2
+    assert "'other 0' against '0'" in capsys.readouterr().err and not (folder / "x.json").exists()

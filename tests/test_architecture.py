@@ -1,0 +1,94 @@
+"""The architecture of docs/architecture.md, checked: layers, no cycles, short modules, a test for each."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+SOURCE = REPOSITORY / "src" / "diffdistill"
+LAYERS = (
+    {"errors"},
+    {"config"},
+    {"runtime"},
+    {"data", "terminal"},
+    {"diffusion", "classify", "planning"},
+    {"metrics", "generators", "refining"},
+    {"report"},
+    {"stages", "__main__"},
+)
+"""From below; a package imports from its own and lower layers only, and not from its neighbours."""
+MAX_LINES, MAX_FUNCTION_LINES = 300, 80
+TESTED_ELSEWHERE = {
+    "runtime.provenance": "every stage's test reads what it records",
+    "runtime.program": "tests/stages/test_bad_input.py runs the command line",
+    "stages.weights": "tests/stages/test_train.py takes weights out of slices",
+    "stages.history": "tests/workflow/test_demo.py reads loss.csv",
+}
+"""Modules without a test module of their name, and where they are tested."""
+MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py")
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Modules of the package that a module imports at its top or inside functions, below diffdistill."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("diffdistill"):
+            base = node.module.removeprefix("diffdistill").removeprefix(".")
+            for alias in node.names:
+                child = ".".join(part for part in (base, alias.name) if part)
+                yield child if (SOURCE / child.replace(".", "/")).with_suffix(".py").exists() else base or child
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("diffdistill."):
+                    yield alias.name.removeprefix("diffdistill.")
+
+
+def test_imports_point_down() -> None:
+    level = {package: number for number, packages in enumerate(LAYERS) for package in packages}
+    for path in SOURCE.rglob("*.py"):
+        own = name_of(path).split(".")[0] or "__init__"
+        for other in {name.split(".")[0] for name in imported(path)} - {own, ""}:
+            assert level[other] < level[own], f"{name_of(path)} imports {other}"
+    assert len(LAYERS) <= 8
+
+
+def test_there_is_no_cycle() -> None:
+    known = {name_of(path) for path in SOURCE.rglob("*.py")}
+    graph = {name_of(path): {other for other in imported(path) if other in known} for path in SOURCE.rglob("*.py")}
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join([*above[above.index(name) :], name])
+        if name not in done:
+            for other in sorted(graph[name] - {name}):
+                visit(other, (*above, name))
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name, ())
+
+
+def test_stages_do_not_import_each_other() -> None:
+    for path in (SOURCE / "stages").glob("*.py"):
+        assert not [other for other in imported(path) if other.startswith("stages.")], path.name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_and_functions_are_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= MAX_LINES
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef) and node.end_lineno is not None:
+            assert node.end_lineno - node.lineno < MAX_FUNCTION_LINES, node.name
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_every_module_has_a_test_of_its_name(path: Path) -> None:
+    name = name_of(path)
+    mirrored = REPOSITORY / "tests" / path.relative_to(SOURCE).with_name(f"test_{path.name}")
+    assert mirrored.exists() != (name in TESTED_ELSEWHERE), f"{mirrored.relative_to(REPOSITORY)} for {name}"
