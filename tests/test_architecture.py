@@ -12,7 +12,7 @@ LAYERS = (
     {"errors"},
     {"config"},
     {"runtime", "planning"},
-    {"data"},
+    {"data", "terminal"},
     {"diffusion", "classify"},
     {"metrics", "generators", "refining"},
     {"report"},
