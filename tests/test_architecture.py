@@ -12,7 +12,7 @@ LAYERS = (
     {"errors"},
     {"config"},
     {"runtime"},
-    {"data"},
+    {"data", "terminal"},
     {"diffusion", "classify", "planning"},
     {"metrics", "generators", "refining"},
     {"report"},

@@ -1,7 +1,7 @@
 """The one format of images inside the workflow: uint8 (N, C, H, W) with int64 labels and class names."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +122,29 @@ def load_labels_and_metadata(path: Path | str) -> tuple[Tensor, dict[str, str]]:
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path}: not a set of labelled images ({error}); make it again") from error
     return labels, metadata
+
+
+def load_rows(path: Path, rows: Sequence[int]) -> Tensor:
+    """The images uint8 (B, C, H, W) of some rows; the rest of the file is not read. Raises UserError as load does."""
+    try:
+        images = tensor_files.load_rows(path, "images", rows)
+    except (KeyError, IndexError) as error:
+        raise UserError(f"{path}: not a set of labelled images ({error}); make it again") from error
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise UserError(f"{path}: images must be uint8 (N, C, H, W), found {images.dtype}; make it again")
+    return images
+
+
+def stored_images(path: Path) -> int:
+    """How many images a set counts as: fewer than it has if several were stored as one. Raises UserError as load does.
+
+    A set says so under `stored_images` in its metadata.
+    """
+    labels, metadata = load_labels_and_metadata(path)
+    stored = metadata.get("stored_images", str(len(labels)))
+    if not stored.isdecimal() or not 0 < int(stored) <= max(1, len(labels)):
+        raise UserError(f"{path}: 'stored_images' is {stored!r}, the set has {len(labels)} images; make it again")
+    return min(int(stored), len(labels))
 
 
 def require_same_classes(path_a: Path, set_a: ImageSet, path_b: Path, set_b: ImageSet) -> None:

@@ -118,8 +118,23 @@ def sample(plan: Plan, wildcards: Wildcards) -> stages.Sample:
     return stages.Sample(sample=one.sample)
 
 
+def import_set(plan: Plan, wildcards: Wildcards) -> stages.ImportSet:
+    return stages.ImportSet.model_validate({"generator": plan.experiment(wildcards).generator})
+
+
+def generate(plan: Plan, wildcards: Wildcards) -> stages.Generate:
+    one = plan.experiment(wildcards)
+    return stages.Generate.model_validate({"generator": one.generator, "sample": one.sample})
+
+
 def selection(plan: Plan, wildcards: Wildcards) -> stages.Selection:
     return stages.Selection(select=plan.experiment(wildcards).select)
+
+
+def refine(plan: Plan, wildcards: Wildcards) -> stages.Refine:
+    one = plan.experiment(wildcards)
+    assert one.refine is not None
+    return stages.Refine(refine=one.refine, protocol=one.evaluate.protocol)
 
 
 def real_run(plan: Plan, wildcards: Wildcards) -> stages.Evaluate:
@@ -180,7 +195,7 @@ SETTINGS: Mapping[str, Callable[[Plan, Wildcards], stages.Settings]] = {
     function.__name__: function
     for function in (
         fetch, prepare, classifier, fid_reference, subclasses, train, weights, history, fid, pilot, checkpoint, tune,
-        sample, selection, real_run, evaluate, baseline, accuracy, study_run, study, resampling_settings, audit,
+        sample, import_set, generate, selection, refine, real_run, evaluate, baseline, accuracy, study_run, study, resampling_settings, audit,
         export, export_card,
     )
 }  # fmt: skip
