@@ -40,7 +40,7 @@ def main(job: Job[stages.Sample]) -> None:
             guides=job.inputs.get("guide", []), plan=plan,
         )  # fmt: skip
     metadata = {
-        "classes": checkpoint.metadata["classes"],
+        **{key: checkpoint.metadata[key] for key in ("classes", "class_titles") if key in checkpoint.metadata},
         **image_files.origin_of(checkpoint.metadata),
         "made_by": _made_by(settings, checkpoint.step),
     }
@@ -56,8 +56,9 @@ def main(job: Job[stages.Sample]) -> None:
         **account.describe(),
         "attempts": attempt,
         "plan": plan.describe(),
-        **generator.describe(),
+        "generator": generator.describe(),
         "machine": devices.describe(device),
+        "seed": settings.seed,
         "classes": generator.num_classes,
     }
     files.write_json(job.output("account"), record)
