@@ -23,5 +23,5 @@ def test_one_kind_alone_is_shown(kept: str) -> None:
 
 def test_the_dashed_line_leads_to_the_real_equivalent_size() -> None:
     lines = [line for line in study_figure.curve(runs()).axes[0].get_lines() if line.get_linestyle() == "--"]
-    assert [line.get_ydata()[0] for line in lines][0] == pytest.approx(0.6)
+    assert next(line.get_ydata()[0] for line in lines) == pytest.approx(0.6)
     assert list(lines[1].get_xdata()) == pytest.approx([10, 10])

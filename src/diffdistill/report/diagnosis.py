@@ -58,7 +58,7 @@ def rows_of(experiment: Experiment) -> dict[str, dict[str, Any]]:
 
 def _sampled(experiment: Experiment) -> bool:
     """Whether the set was sampled here, rather than finished elsewhere."""
-    return experiment.has("account") and experiment.generator.get("kind") != "samples"
+    return experiment.has("account") and not experiment.finished
 
 
 def size(experiment: Experiment) -> Iterator[str]:
