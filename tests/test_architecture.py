@@ -11,9 +11,9 @@ SOURCE = REPOSITORY / "src" / "diffdistill"
 LAYERS = (
     {"errors"},
     {"config"},
-    {"runtime", "planning"},
+    {"runtime"},
     {"data", "terminal"},
-    {"diffusion", "classify"},
+    {"diffusion", "classify", "planning"},
     {"metrics", "generators", "refining"},
     {"report"},
     {"stages", "__main__"},

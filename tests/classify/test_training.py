@@ -32,10 +32,10 @@ def fit(protocol: Protocol, seed: int, images: torch.Tensor = IMAGES[:1000]) -> 
     )  # fmt: skip
 
 
-def test_the_challenges_rate_falls_at_epoch_index_501() -> None:
+def test_the_challenges_rate_falls_after_epoch_index_501() -> None:
     assert training.total_steps(CHALLENGE, 1000) == 1001 * 4  # the last, smaller batch is kept
-    assert training.drop_step(CHALLENGE, 1000) == 501 * 4
-    rates = [training.learning_rate_at(step, CHALLENGE, 1000) for step in (0, 501 * 4 - 1, 501 * 4, 1001 * 4 - 1)]
+    assert training.drop_step(CHALLENGE, 1000) == 502 * 4
+    rates = [training.learning_rate_at(step, CHALLENGE, 1000) for step in (0, 502 * 4 - 1, 502 * 4, 1001 * 4 - 1)]
     assert rates == pytest.approx([0.01, 0.01, 0.001, 0.001])
 
 

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffdistill.diffusion import ema, solvers
+from diffdistill.config import Solver
+from diffdistill.config.sampling import SOLVERS
+from diffdistill.diffusion import solvers
 from diffdistill.diffusion.schedule import VPSchedule
 from diffdistill.diffusion.solvers import ipndm, unipc
 
@@ -42,7 +44,7 @@ def test_the_schedule_keeps_variance_and_inverts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "order", "algorithm", "method"),
+    ("nfe", "order", "algorithm", "method"),
     [
         (20, 3, "dpmsolver++", "multistep"),
         (20, 3, "dpmsolver++", "singlestep"),
@@ -58,10 +60,10 @@ def test_the_schedule_keeps_variance_and_inverts() -> None:
         (25, 4, "ipndm", "multistep"),  # its weights are those of even steps: the higher order costs some accuracy here
     ],
 )
-def test_mean_and_spread_within_one_percent(steps: int, order: int, algorithm: str, method: str) -> None:
+def test_mean_and_spread_within_one_percent(nfe: int, order: int, algorithm: str, method: str) -> None:
     x_T = start()
     x_T = (x_T - x_T.mean()) / x_T.std()  # no sampling error
-    x = solvers.solve(exact_noise, x_T, SCHEDULE, steps=steps, order=order, algorithm=algorithm, method=method)
+    x = solvers.solve(exact_noise, x_T, SCHEDULE, Solver(nfe=nfe, order=order, algorithm=algorithm, method=method))
     assert float(x.mean()) == pytest.approx(MEAN, rel=0.01)
     assert float(x.std()) == pytest.approx(SPREAD, rel=0.01)
 
@@ -70,7 +72,7 @@ def test_the_ancestral_sampler_reaches_mean_and_spread() -> None:
     draws = torch.Generator().manual_seed(1)
     x_T = start(20000)
     x = solvers.ancestral(
-        exact_noise, x_T, SCHEDULE, steps=1000, t_end=1e-3,
+        exact_noise, x_T, SCHEDULE, nfe=1000, t_end=1e-3,
         fresh=lambda step: torch.randn(x_T.shape, generator=draws, dtype=x_T.dtype),
     )  # fmt: skip
     assert float(x.mean()) == pytest.approx(MEAN, rel=0.02)
@@ -84,10 +86,10 @@ def test_the_error_of_order_two_falls_fourfold_when_steps_double(method: str, al
     expected = exact_end(x_T, 1e-2)
     errors = [
         float(
-            (solvers.solve(exact_noise, x_T, SCHEDULE, steps=steps, order=2, algorithm=algorithm, method=method,
-                           t_end=1e-2) - expected).norm()
+            (solvers.solve(exact_noise, x_T, SCHEDULE, Solver(nfe=nfe, order=2, algorithm=algorithm, method=method,
+                           t_end=1e-2)) - expected).norm()
         )
-        for steps in (80, 160, 320)
+        for nfe in (80, 160, 320)
     ]  # fmt: skip
     for coarse, fine in pairwise(errors):
         assert 3.3 < coarse / fine < 5
@@ -102,9 +104,9 @@ def test_the_error_of_order_two_falls_fourfold_when_steps_double(method: str, al
 def test_the_error_falls_with_the_algorithms_order(algorithm: str, order: int, falls: int, spacing: str) -> None:
     x_T = start(50)
     coarse, fine = (
-        solvers.solve(exact_noise, x_T, SCHEDULE, steps=steps, order=order, algorithm=algorithm, spacing=spacing,
-                      t_end=1e-2) - exact_end(x_T, 1e-2)
-        for steps in (100, 200)
+        solvers.solve(exact_noise, x_T, SCHEDULE, Solver(nfe=nfe, order=order, algorithm=algorithm, spacing=spacing,
+                      t_end=1e-2)) - exact_end(x_T, 1e-2)
+        for nfe in (100, 200)
     )  # fmt: skip
     assert float(coarse.norm() / fine.norm()) == pytest.approx(falls, rel=0.1)
 
@@ -127,12 +129,15 @@ def test_exactly_as_many_calls_as_asked(algorithm: str, order: int, method: str,
         assert t.shape == (len(x),) and 0 < float(t.min()) <= float(t.max()) <= 1
         return exact_noise(x, t)
 
-    for steps in range(1, 21):
+    for nfe in range(1, 21):
         calls = 0
         x = solvers.solve(
-            counted, start(3), SCHEDULE, steps=steps, order=order, algorithm=algorithm, method=method, spacing=spacing
+            counted,
+            start(3),
+            SCHEDULE,
+            Solver(nfe=nfe, order=order, algorithm=algorithm, method=method, spacing=spacing),
         )
-        assert calls == steps
+        assert calls == nfe
         assert torch.isfinite(x).all()
 
 
@@ -145,7 +150,7 @@ def test_first_order_is_ddim() -> None:
         x0 = (expected - SCHEDULE.sigma(s) * noise) / SCHEDULE.alpha(s)
         expected = SCHEDULE.alpha(t) * x0 + SCHEDULE.sigma(t) * noise
     for algorithm in ("dpmsolver", "dpmsolver++", "ipndm"):
-        found = solvers.solve(exact_noise, x, SCHEDULE, steps=5, order=1, algorithm=algorithm, spacing="time")
+        found = solvers.solve(exact_noise, x, SCHEDULE, Solver(nfe=5, order=1, algorithm=algorithm, spacing="time"))
         assert torch.allclose(found, expected, rtol=1e-10)
 
 
@@ -164,10 +169,10 @@ def test_unipc_of_first_order_steps_back_and_takes_the_mean_of_both_predictions(
     at_inner = exact_image(ddim(x_T, at_first, first, inner), inner)
     corrected = ddim(x_T, (at_first + at_inner) / 2, first, inner)
     expected = ddim(corrected, at_inner, inner, last)
-    found = solvers.solve(exact_noise, x_T, SCHEDULE, steps=2, order=1, algorithm="unipc")
+    found = solvers.solve(exact_noise, x_T, SCHEDULE, Solver(nfe=2, order=1, algorithm="unipc"))
     assert torch.allclose(found, expected, rtol=1e-10)
     for order in (1, 2, 3):  # a single step leaves nothing to correct
-        found = solvers.solve(exact_noise, x_T, SCHEDULE, steps=1, order=order, algorithm="unipc")
+        found = solvers.solve(exact_noise, x_T, SCHEDULE, Solver(nfe=1, order=order, algorithm="unipc"))
         assert torch.allclose(found, ddim(x_T, at_first, first, last), rtol=1e-10)
 
 
@@ -199,7 +204,7 @@ def test_rho_spacing_is_even_in_the_seventh_root_of_the_noise_to_signal_ratio() 
 @pytest.mark.parametrize("algorithm", ["dpmsolver++", "unipc", "ipndm"])
 def test_a_solve_remembers_nothing_of_the_one_before(algorithm: str) -> None:
     def run(x: Tensor) -> Tensor:
-        return solvers.solve(exact_noise, x, SCHEDULE, steps=7, order=3, algorithm=algorithm)
+        return solvers.solve(exact_noise, x, SCHEDULE, Solver(nfe=7, order=3, algorithm=algorithm))
 
     fresh = run(start(5))
     run(start(9))
@@ -209,28 +214,28 @@ def test_a_solve_remembers_nothing_of_the_one_before(algorithm: str) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"steps": 0}, {"order": 0}, {"order": 4}, {"order": 5, "algorithm": "ipndm"}, {"t_end": 0.0}, {"method": "x"},
-        {"spacing": "x"}, {"algorithm": "x"}, {"algorithm": "unipc", "method": "singlestep"},
+        {"nfe": 0}, {"order": 0}, {"order": 4}, {"order": 5, "algorithm": "ipndm"}, {"t_end": 0.0}, {"method": "x"},
+        {"spacing": "x"}, {"algorithm": "x"}, {"algorithm": "unipc", "method": "singlestep"}, {"steps": 5},
     ],
 )  # fmt: skip
-def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"found|unknown"):
-        solvers.solve(exact_noise, start(2), SCHEDULE, **{"steps": 5, "order": 2, **wrong})  # type: ignore[arg-type]
+def test_wrong_settings_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Solver(**wrong)
 
 
-@pytest.mark.parametrize("wrong", [{"steps": 0}, {"t_end": 0.0}, {"t_end": 1.0}])
+def test_every_solver_of_the_config_has_its_function() -> None:
+    assert solvers.SOLVERS.keys() == SOLVERS.keys()
+    for algorithm in SOLVERS:
+        x = start(3)
+        found = solvers.solve(exact_noise, x, SCHEDULE, Solver(algorithm=algorithm, nfe=3), fresh=lambda step: start(3))
+        assert found.shape == x.shape and bool(torch.isfinite(found).all())
+    for algorithm in ("ancestral", "consistency"):
+        with pytest.raises(ValueError, match=f"{algorithm} adds noise"):
+            solvers.solve(exact_noise, start(3), SCHEDULE, Solver(algorithm=algorithm))
+
+
+@pytest.mark.parametrize("wrong", [{"nfe": 0}, {"t_end": 0.0}, {"t_end": 1.0}])
 def test_wrong_settings_of_the_ancestral_sampler_are_refused(wrong: dict[str, float]) -> None:
-    settings: dict[str, Any] = {"steps": 5, "t_end": 1e-3, **wrong}
+    settings: dict[str, Any] = {"nfe": 5, "t_end": 1e-3, **wrong}
     with pytest.raises(ValueError, match="found"):
         solvers.ancestral(exact_noise, start(2), SCHEDULE, fresh=lambda step: start(2), **settings)
-
-
-def test_the_average_warms_up() -> None:
-    assert [ema.decay_at(k, 0.999) for k in (0, 8, 10**6)] == [0.1, 0.5, 0.999]
-    network = torch.nn.Linear(1, 1, bias=False)
-    average = {"weight": torch.zeros(1, 1)}
-    torch.nn.init.ones_(network.weight)
-    for k in range(3):
-        ema.update(average, network, ema.decay_at(k, 0.999))
-    remaining = (1 / 10) * (2 / 11) * (3 / 12)
-    assert float(average["weight"]) == pytest.approx(1 - remaining, rel=1e-6)

@@ -113,9 +113,12 @@ def chosen_at(step: int, protocol: Protocol, images: int, seed: int) -> Tensor:
 
 
 def drop_step(protocol: Protocol, images: int) -> int:
-    """schedule `step`: the first step of epoch index E // 2 + 1, where the rate falls and a new optimiser starts."""
+    """schedule `step`: the first step after epoch index E // 2 + 1, where the rate falls and a new optimiser starts.
+
+    E + 1 is the number of epochs: the challenge's code trains range(E + 1) of them, and lowers the rate behind one.
+    """
     batches = math.ceil(images / protocol.batch_size)
-    return (math.ceil(epochs(protocol, images)) // 2 + 1) * batches
+    return ((math.ceil(epochs(protocol, images)) - 1) // 2 + 2) * batches
 
 
 def learning_rate_at(step: int, protocol: Protocol, images: int) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from diffdistill.config import evaluation, fid, model, sampling, source, study, training
+from diffdistill.config import evaluation, fid, generator, model, refine, sampling, source, study, training
 from diffdistill.config.fields import Block, Checksum, Name, NonNegativeInt, PositiveInt, UnitInterval
 
 
@@ -23,10 +23,27 @@ class Fetch(Settings):
     """Accept a file without a checksum."""
 
 
+class Content(Block):
+    """What the dry run knows of the content of a source; it goes into the record beside the splits."""
+
+    version: str
+    fingerprint: str
+    deciding: str
+    inputs: tuple[str, ...]
+
+
 class Prepare(Settings):
     """Read an archive, a folder or bundled images; write the train, validation and test splits."""
 
     source: source.Source
+    content: Content | None = None
+    """null in a job that is run by hand."""
+
+
+class ImportSet(Settings):
+    """Read a finished set of labelled images from outside."""
+
+    generator: generator.SamplesGenerator
 
 
 class Classifier(Settings):
@@ -116,10 +133,28 @@ class Sample(Settings):
     sample: sampling.Sample
 
 
+class Generate(Settings):
+    """Generate as many labelled images as fit into the budget, by a generator that was not trained here."""
+
+    lower_for_memory = "sample.batch_size"
+    generator: generator.PythonGenerator
+    sample: sampling.Sample
+    """Budget or number, batch size and seed; what is about a denoiser has no meaning here."""
+
+
 class Selection(Settings):
     """Select the distilled set from the samples."""
 
     select: sampling.Select
+
+
+class Refine(Settings):
+    """Refine a small set until networks react to it as to the real train split."""
+
+    lower_for_memory = "refine.batch_real"
+    refine: refine.Refine
+    protocol: evaluation.Protocol
+    """Of the experiment: normalisation, augmentation and the ConvNets' size."""
 
 
 class Evaluate(Settings):
@@ -221,6 +256,7 @@ class Report(Settings):
 STAGES: Mapping[str, type[Settings]] = {
     "fetch": Fetch,
     "prepare": Prepare,
+    "import_set": ImportSet,
     "classifier": Classifier,
     "fid_reference": FidReference,
     "subclasses": Subclasses,
@@ -232,7 +268,9 @@ STAGES: Mapping[str, type[Settings]] = {
     "checkpoint": Checkpoint,
     "tune": Tune,
     "sample": Sample,
+    "generate": Generate,
     "selection": Selection,
+    "refine": Refine,
     "evaluate": Evaluate,
     "accuracy": Accuracy,
     "study_run": StudyRun,

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from diffdistill.diffusion import uvit
-from diffdistill.diffusion.uvit import UViT
+from diffdistill.diffusion.networks import uvit
+from diffdistill.diffusion.networks.uvit import UViT
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 DIM, HEADS, PATCH, SIDE, CHANNELS = 8, 2, 2, 2, 3

@@ -11,8 +11,7 @@ import pytest
 import yaml
 
 from diffdistill import config
-from tests.report.conftest import REPOSITORY
-from tests.workflow.conftest import copy_project
+from tests.workflow.conftest import REPOSITORY, copy_project
 
 PAGES = [
     REPOSITORY / "docs" / f"{name}.md"

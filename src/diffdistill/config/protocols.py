@@ -1,0 +1,39 @@
+"""The ECCV 2024 challenge's protocols by name, for `evaluate.protocol: track1` and `track2`.
+
+https://github.com/DataDistillation/ECCV2024-Dataset-Distillation-Challenge, evaluate.py. The published evaluation
+trains `range(Epoch + 1)` epochs: 1,001 for track 1. Track 2 is known from a participant's copy only, with 101 epochs
+and any number of images. What the two share are the defaults of `Protocol`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+EPOCHS: Mapping[str, int] = {"track1": 1001, "track2": 101}
+TRACK1_PER_CLASS = 10
+NORMALISATION: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
+    "cifar100": {"mean": (0.5071, 0.4866, 0.4409), "std": (0.2673, 0.2564, 0.2762)},
+    "tinyimagenet": {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
+}
+"""By the kind of source; of any other, mean and standard deviation of the train set are taken."""
+
+
+def with_named_protocol(experiment: Any) -> Any:
+    """An experiment's plain values, with the name of a protocol replaced by its values.
+
+    Raises ValueError for an unknown name, or if track 1 is given another number of images than it tests.
+    """
+    evaluate = experiment.get("evaluate") if isinstance(experiment, Mapping) else None
+    if not isinstance(evaluate, Mapping) or not isinstance(name := evaluate.get("protocol"), str):
+        return experiment
+    if name not in EPOCHS:
+        raise ValueError(f"evaluate.protocol: no protocol is called '{name}'; known: {', '.join(EPOCHS)}")
+    select = experiment.get("select")
+    if name == "track1" and (not isinstance(select, Mapping) or select.get("per_class") != TRACK1_PER_CLASS):
+        raise ValueError(
+            f"evaluate.protocol track1 tests {TRACK1_PER_CLASS} images per class; set select: {{method: random, "
+            f"per_class: {TRACK1_PER_CLASS}}}"
+        )
+    source = experiment.get("source")
+    kind = source.get("kind") if isinstance(source, Mapping) else None
+    protocol = {"epochs": EPOCHS[name], **NORMALISATION.get(str(kind), {})}
+    return {**experiment, "evaluate": {**evaluate, "protocol": protocol}}

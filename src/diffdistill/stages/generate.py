@@ -1,0 +1,55 @@
+"""Reads the real train split and a generator that was not trained here; writes the samples and their account.
+
+The code of a user's generator runs in this stage alone. The clock starts before torch or the generator are loaded and
+stops when the last image is on disk.
+"""
+
+import logging
+
+from diffdistill.config import stages
+from diffdistill.errors import UserError
+from diffdistill.runtime import files
+from diffdistill.runtime.budget import Budget
+from diffdistill.runtime.program import Job
+
+logger = logging.getLogger(__name__)
+
+
+def main(job: Job[stages.Generate]) -> None:
+    settings = job.settings.sample
+    budget = Budget(settings.budget_seconds or float("inf"))
+    with budget.phase("import"):
+        from diffdistill.data import image_files
+        from diffdistill.generators import budgeted, python
+        from diffdistill.runtime import devices, resuming
+
+    devices.set_up(job.threads)
+    path, output = job.input("generator"), job.output("samples")
+    attempt = resuming.attempt(output)
+    with budget.phase("load"):
+        train = image_files.load(job.input("train"))
+        block = job.settings.generator.changed(path=str(path))
+        generator = python.load(block, train, seed=settings.seed)
+    metadata = {
+        "classes": train.metadata["classes"],
+        **({"class_titles": train.metadata["class_titles"]} if "class_titles" in train.metadata else {}),
+        **image_files.origin_of(train.metadata),
+        "made_by": f"{block.name} in {path.name}, seed {settings.seed}",
+    }
+    try:
+        account = budgeted.sample_within(
+            generator, output, metadata, budget=budget, images=settings.images, batch_size=settings.batch_size
+        )
+    except budgeted.BudgetError as error:
+        raise UserError(f"sample.budget_seconds: {error}") from error
+    logger.info("%d images in %.2f s, %.1f per second", account.images, account.used_seconds, account.images_per_second)
+    record = {
+        **account.describe(),
+        "attempts": attempt,
+        "generator": generator.describe(),
+        "machine": devices.describe(devices.best_device()),
+        "seed": settings.seed,
+        "classes": generator.num_classes,
+    }
+    files.write_json(job.output("account"), record)
+    resuming.attempts_over(output)
