@@ -107,7 +107,9 @@ def test_a_job_that_the_queue_does_not_know_has_failed(tmp_path: Path) -> None:
 def test_the_tiny_experiment_runs_in_a_queue_of_scripts(tmp_path: Path, queue: dict[str, str]) -> None:
     needs_plugin("cluster-generic")
     folder = copy_project(tmp_path / "project")
-    command = [sys.executable, "-m", "snakemake", "--profile", "profiles/cluster-generic", "--configfile", "tiny.yaml"]
+    command = [sys.executable, "-m", "snakemake", "--profile", "profiles/cluster-generic", "--configfile"]
+    command += ["tiny.yaml", "few.yaml"]
+    (folder / "few.yaml").write_text("experiments: {digits: {fid: {every: 20}, evaluate: {seeds: [0]}}}\n")
     command += ["--jobs", "2", "--latency-wait", "20", "--seconds-between-status-checks", "1"]
     run = subprocess.run(
         [*command, "results/digits/accuracy.csv"],
@@ -119,7 +121,7 @@ def test_the_tiny_experiment_runs_in_a_queue_of_scripts(tmp_path: Path, queue: d
     )
     outputs = "\n".join(path.read_text() for path in Path(queue["QUEUE"]).glob("*.out"))
     assert run.returncode == 0, run.stderr + outputs
-    assert (folder / "results/digits/accuracy.csv").read_text().count("\n") == 4
+    assert (folder / "results/digits/accuracy.csv").read_text().count("\n") == 2
     submitted = (Path(queue["QUEUE"]) / "submitted").read_text()
     assert re.search(r"-N train -q gpu .*ncpus=1:mem=16000mb:ngpus=1", submitted)
     assert re.search(r"train digits 20: submitted\n(.*\n)*.*train digits 20: done in ", run.stderr)
