@@ -95,9 +95,9 @@ def load(block: PipelineGenerator, real: RealSet, *, seed: int, device: torch.de
     except ImportError as error:
         raise UserError(f"{block.path}: needs diffusers; pip install 'diffdistill[pipeline]'") from error
     try:
-        pipeline = DiffusionPipeline.from_pretrained(block.path, local_files_only=True, use_safetensors=True).to(
-            device=device, dtype=getattr(torch, block.precision)
-        )
+        read: Any = DiffusionPipeline.from_pretrained
+        pipeline = read(block.path, local_files_only=True, use_safetensors=True)
+        pipeline = pipeline.to(device=device, dtype=getattr(torch, block.precision))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, AttributeError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UserError(
