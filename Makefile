@@ -1,20 +1,19 @@
-# `make demo` and `make test` are all that a fresh machine needs.
+# `make demo` and `make test` are all that a fresh machine needs. Variables: PYTHON=python3.12, TORCH=cpu, VERBOSE=1.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# without PYTHON=..., an environment that another interpreter made is kept
+ANY_PYTHON := $(if $(filter file,$(origin PYTHON)),--any-python)
+VERBOSITY := $(if $(VERBOSE),--verbose)
+UV := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 $(if $(UPGRADE),--upgrade)
 
-.PHONY: install demo test test-slow lint bench clean
+.PHONY: install demo test test-slow lint bench lock profiles clean
 
-install: $(VENV)/installed
-
-$(VENV)/installed: envs/requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --requirement envs/requirements.lock
-	$(BIN)/pip install --quiet --no-deps --editable .
-	touch $@
+install:
+	@$(PYTHON) envs/install.py --venv $(VENV) $(ANY_PYTHON) $(if $(TORCH),--torch $(TORCH)) $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
 
 demo: install
-	$(BIN)/snakemake --cores all demo
+	$(BIN)/snakemake --cores all $(VERBOSITY) demo
 	@cat results/summary.txt
 
 test: install
@@ -33,6 +32,14 @@ lint: install
 bench: install
 	$(BIN)/python -m benchmarks.ratios
 
+# versions that fit stay; UPGRADE=1 takes the newest
+lock: install
+	$(UV) --extra dev --extra slurm pyproject.toml --output-file envs/requirements.lock
+	$(BIN)/python envs/lock.py
+
+# the profiles of all engines, from profiles/resources.yaml
+profiles: install
+	$(BIN)/python profiles/write.py
+
 clean:
-	rm -rf results/* data logs .snakemake
-	git checkout -- results/README.md
+	@$(PYTHON) envs/clean.py

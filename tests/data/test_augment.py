@@ -100,3 +100,14 @@ def test_convnet_features_are_the_classifiers_input_under_published_names() -> N
     assert (normalised.square().mean((2, 3)) - 1).abs().max() < 1e-2
     with pytest.raises(ValueError, match="cannot be halved"):
         ConvNet(10, 4, depth=3)
+
+
+@pytest.mark.parametrize("family", augment.FAMILIES)
+def test_siamese_draws_are_one_for_all_images_whatever_their_number(family: str) -> None:
+    many = X.repeat(2, 1, 1, 1)
+    few = augment.augment(X, family, generator("siamese"), siamese=True)
+    assert torch.equal(augment.augment(many, family, generator("siamese"), siamese=True), few.repeat(2, 1, 1, 1))
+    alike = augment.augment(X[:1].repeat(3, 1, 1, 1), family, generator("siamese"), siamese=True)
+    assert torch.equal(alike, alike[:1].expand_as(alike))
+    single = augment.augment(X[:1], family, generator("siamese"))
+    torch.testing.assert_close(few[:1], single)  # as a batch of one draws

@@ -8,9 +8,10 @@ import yaml
 
 from diffdistill import config
 from diffdistill.diffusion import sampling, training
-from diffdistill.diffusion.loss import noise_prediction_loss
-from diffdistill.diffusion.schedule import VPSchedule
-from diffdistill.diffusion.weights import Shape
+from diffdistill.diffusion.denoiser import NetworkDenoiser
+from diffdistill.diffusion.labels import LabelSpace
+from diffdistill.diffusion.loss import denoising_loss
+from diffdistill.diffusion.networks.uvit import UViT
 
 EXPERIMENTS = config.parse(yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text()))
 
@@ -22,26 +23,30 @@ EXPERIMENTS = config.parse(yaml.safe_load((Path(__file__).parents[2] / "config.y
 )
 def test_one_step_and_one_image(name: str, size: int, classes: int, layers: int, parameters: float) -> None:
     experiment = EXPERIMENTS.experiment(name)
-    assert experiment.model.depth + 1 == layers and experiment.train.batch_size == 1024
-    shape = Shape(size, 3, classes, **experiment.model.model_dump())
-    network = training.initialise(shape.build, experiment.train.seed)
-    assert round(sum(parameter.numel() for parameter in network.parameters()) / 1e6, 1) == parameters
-    before = network.decoder_pred.weight.detach().clone()
-    optimiser = torch.optim.AdamW(
-        network.parameters(), experiment.train.learning_rate, betas=experiment.train.betas, weight_decay=0.03
+    model, train, sample = experiment.model, experiment.train, experiment.sample
+    assert isinstance(model, config.UViTModel) and train is not None and sample is not None
+    assert model.depth + 1 == layers and train.batch_size == 1024
+    space = LabelSpace(num_classes=classes)
+    denoiser = training.initialise(
+        lambda: NetworkDenoiser(model, labels=space, image_shape=(3, size, size)), train.seed
     )
+    network = denoiser.network
+    assert isinstance(network, UViT)
+    assert round(denoiser.parameter_count / 1e6, 1) == parameters
+    before = network.decoder_pred.weight.detach().clone()
+    optimiser = torch.optim.AdamW(network.parameters(), train.learning_rate, betas=train.betas, weight_decay=0.03)
     draws = torch.Generator().manual_seed(0)
     x0 = torch.rand(2, 3, size, size, generator=draws) * 2 - 1
     noise = torch.randn(x0.shape, generator=draws)
     labels = torch.tensor([0, classes - 1])
-    loss = noise_prediction_loss(network, VPSchedule(), x0, torch.tensor([0.2, 0.8]), noise, labels)
+    loss = denoising_loss(network, denoiser.schedule, x0, torch.tensor([0.2, 0.8]), noise, labels)
     assert torch.isfinite(loss).all() and 0.5 < float(loss.mean().detach()) < 2  # of noise of variance 1
     loss.mean().backward()
     optimiser.step()
     assert not torch.equal(before, network.decoder_pred.weight)
-    solver = {**experiment.sample.solver.model_dump(), "steps": 3}
-    images, drawn = sampling.draw(
-        network.eval(), shape, solver, seed=0, first=classes - 1, count=1, device=torch.device("cpu")
-    )
-    assert images.shape == (1, 3, size, size) and images.dtype == torch.uint8 and drawn.tolist() == [classes - 1]
+    images = sampling.sample(
+        denoiser.eval(), sample.solver.changed(nfe=3), torch.tensor([classes - 1]), seed=0, first=classes - 1,
+        device=torch.device("cpu"),
+    )  # fmt: skip
+    assert images.shape == (1, 3, size, size) and images.dtype == torch.uint8
     assert images.unique().numel() > 10

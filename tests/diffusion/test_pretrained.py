@@ -10,17 +10,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffdistill.diffusion import pretrained, training
-from diffdistill.diffusion.uvit import UViT
+from diffdistill.diffusion import pretrained
+from diffdistill.diffusion.labels import LabelSpace
+from diffdistill.diffusion.networks.uvit import UViT
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensor_files
+from tests.diffusion.models import UNET, busy
 
 CLASSES = ["ant", "bee", "cat"]
 
 
 def network(num_classes: int | None = 3, seed: int = 0, **changes: Any) -> UViT:
     sizes = {"img_size": 8, "patch_size": 4, "in_chans": 1, "embed_dim": 16, "depth": 2, "num_heads": 2} | changes
-    return training.initialise(lambda: UViT(**sizes, num_classes=num_classes), seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return UViT(**sizes, num_classes=num_classes)
 
 
 def saved(path: Path, state: dict[str, Any]) -> Path:
@@ -176,3 +180,12 @@ def test_files_that_are_not_whole(tmp_path: Path) -> None:
             pretrained.read(tmp_path / "cut.pth")
     with pytest.raises(UserError, match=r"none\.pth: no such file"):
         pretrained.read(tmp_path / "none.pth")
+
+
+def test_another_network_is_started_too(tmp_path: Path) -> None:
+    """A U-Net of other classes gives all but its label embedding."""
+    theirs, ours = busy(UNET, LabelSpace(num_classes=5)).network, busy(UNET, augment_dim=2, seed=1).network
+    fitted = pretrained.load_into(ours, saved(tmp_path / "start.pth", dict(theirs.state_dict())), CLASSES)
+    assert fitted.dropped == ["label_emb.weight (5, 32)"]
+    assert fitted.made == ["label_emb.weight (3, 32)", "augment_embed.weight (32, 2)"]
+    assert torch.equal(ours.state_dict()["out_conv.weight"], theirs.state_dict()["out_conv.weight"])

@@ -8,10 +8,11 @@ import torch
 from safetensors.torch import load_file, safe_open
 from torch import Tensor
 
+from diffdistill.config import Solver
 from diffdistill.diffusion import solvers
-from diffdistill.diffusion.loss import noise_prediction_loss
+from diffdistill.diffusion.loss import denoising_loss
+from diffdistill.diffusion.networks.uvit import UViT
 from diffdistill.diffusion.schedule import VPSchedule
-from diffdistill.diffusion.uvit import UViT
 
 Recorded = tuple[UViT, dict[str, Tensor]]
 
@@ -59,7 +60,7 @@ def test_noising_and_loss(recorded: Recorded) -> None:
     schedule, t = VPSchedule(), given["t"]
     x_t = schedule.alpha(t)[:, None, None, None] * given["x0"] + schedule.sigma(t)[:, None, None, None] * given["noise"]
     assert relative(x_t, given["x_t"]) < 1e-5
-    loss = noise_prediction_loss(network, schedule, given["x0"], t, given["noise"], given.get("y"))
+    loss = denoising_loss(network, schedule, given["x0"], t, given["noise"], given.get("y"))
     assert relative(loss, given["loss_per_image"]) < 1e-5
 
 
@@ -80,9 +81,11 @@ def test_every_recorded_solver(recorded: Recorded) -> None:
         schedule = Float32Schedule() if t_end == 1e-4 else VPSchedule()
         found, exact = (
             solvers.solve(
-                lambda x, t: network(x, t, y), x_T, given_schedule, steps=steps, order=order, method=method,
-                algorithm="dpmsolver++" if kind == "dpm_solver_pp" else "dpmsolver",
-                spacing="logsnr" if skip == "logSNR" else "time", t_end=t_end,
+                lambda x, t: network(x, t, y), x_T, given_schedule,
+                Solver.model_validate({
+                    "algorithm": "dpmsolver++" if kind == "dpm_solver_pp" else "dpmsolver", "method": method,
+                    "order": order, "nfe": steps, "spacing": "logsnr" if skip == "logSNR" else "time", "t_end": t_end,
+                }),
             )
             for given_schedule in (schedule, VPSchedule())
         )  # fmt: skip

@@ -6,12 +6,15 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from diffdistill import config
 from diffdistill.data import digits as digits_reader
 from diffdistill.data import image_files, splits
 from diffdistill.diffusion import training
-from diffdistill.diffusion.weights import Shape
+from diffdistill.diffusion.labels import LabelSpace
+from diffdistill.diffusion.loss import losses_at
 from diffdistill.metrics import memorisation
 from diffdistill.runtime.seeds import generator
+from tests.diffusion.models import denoiser
 
 CPU = torch.device("cpu")
 NO_COPIES = memorisation.Proportion(0.0, 0.0, 0.01), memorisation.Proportion(0.0, 0.0, 0.05)
@@ -136,45 +139,28 @@ def test_the_area_and_the_rate_at_one_per_cent() -> None:
     assert gaussian.auc_low < 0.7602 < gaussian.auc_high and gaussian.tpr_low < 0.0923 < gaussian.tpr_high
 
 
-def test_losses_depend_on_neither_batch_nor_company() -> None:
-    network = SHAPE.build().eval()
-    images = torch.randint(256, (7, 1, 8, 8), generator=generator("losses"), dtype=torch.uint8)
-    labels = torch.arange(7)
-
-    def of(count: int, batch_size: int) -> memorisation.Array:
-        return memorisation.losses(
-            network, images[:count], labels[:count], times=(0.1, 0.5), noises=3, seed=0, batch_size=batch_size,
-            device=CPU,
-        )  # fmt: skip
-
-    assert of(7, 7).shape == (7, 2)
-    assert np.allclose(of(7, 7), of(7, 2), rtol=1e-5) and np.allclose(of(7, 7)[:3], of(3, 3), rtol=1e-5)
-
-
-SHAPE = Shape(
-    img_size=8, in_chans=1, num_classes=10, patch_size=4, embed_dim=64, depth=2, num_heads=4, mlp_ratio=4.0
-)  # fmt: skip
-
-
 @pytest.mark.slow
 def test_weights_fitted_to_few_images_are_flagged_and_those_of_many_are_not(
     digits: dict[str, tuple[Tensor, Tensor]],
 ) -> None:
     (train, labels), (held_out, others) = digits["train"], digits["held_out"]
-    recipe = training.Recipe(
-        iterations=400, batch_size=32, learning_rate=3e-3, warmup_iterations=20, decay="linear", weight_decay=0.03,
-        betas=(0.9, 0.99), ema_decay=0.98, flip=False, seed=0, log_every=10**9, snapshot_every=10**9,
+    recipe = config.Recipe(
+        iterations=400, batch_size=32, learning_rate=3e-3, warmup_iterations=20, decay="linear", betas=(0.9, 0.99),
+        ema_decays=(0.98,), flip=False, log_every=10**9,
     )  # fmt: skip
+    model, space = config.UViTModel(patch_size=4, embed_dim=64, depth=2, num_heads=4), LabelSpace(num_classes=10)
     flagged = {}
     for few in (True, False):
         chosen = torch.cat([(labels == label).nonzero().flatten()[: 2 if few else None] for label in range(10)])
-        state = training.State.start(training.initialise(SHAPE.build, 0), recipe)
+        state = training.State.start(denoiser(model, space), recipe)
         training.train(state, image_files.from_bytes(train[chosen]), labels[chosen], recipe, until=recipe.iterations)
-        state.network.load_state_dict(state.average)
+        state.denoiser.network.load_state_dict(state.emas[0])
         measured = [
-            memorisation.losses(
-                state.network.eval(), images, y, times=(0.02, 0.05, 0.1), noises=4, seed=0, batch_size=250, device=CPU
-            ).mean(axis=1)
+            losses_at(
+                state.denoiser.eval(), images, y, times=(0.02, 0.05, 0.1), noises=4, seed=0, batch_size=250, device=CPU
+            )
+            .numpy()
+            .mean(axis=1)
             for images, y in ((train[chosen], labels[chosen]), (held_out, others))
         ]
         told = memorisation.membership(measured[0], measured[1], seed=0)

@@ -51,23 +51,23 @@ def of(*means: float) -> list[np.ndarray]:
     ("accuracy", "images"),
     [(0.3, 10), (0.45, math.sqrt(10 * 100)), (0.6, 100), (0.8, 1000), (0.81, math.inf), (0.29, 0)],
 )
-def test_worth_lies_on_the_line_between_two_sizes_in_the_logarithm(accuracy: float, images: float) -> None:
-    found = scores.worth([10, 100, 1000], of(0.3, 0.6, 0.8), np.array([accuracy, accuracy]))
+def test_the_real_equivalent_size_is_interpolated_in_the_logarithm(accuracy: float, images: float) -> None:
+    found = scores.real_equivalent_size([10, 100, 1000], of(0.3, 0.6, 0.8), np.array([accuracy, accuracy]))
     assert (found.value, found.low, found.high) == pytest.approx((images, images, images))  # no spread, no interval
 
 
 def test_a_curve_that_falls_is_made_monotone_and_the_smallest_size_counts() -> None:
-    flat = scores.worth([1, 2, 4, 8], of(0.5, 0.7, 0.6, 0.9), np.array([0.65]))
+    flat = scores.real_equivalent_size([1, 2, 4, 8], of(0.5, 0.7, 0.6, 0.9), np.array([0.65]))
     assert flat.value == pytest.approx(2) and math.isnan(flat.low)  # isotonic: 0.5, 0.65, 0.65, 0.9
     with pytest.raises(ValueError, match="rising sizes"):
-        scores.worth([2, 1], of(0.5, 0.6), np.array([0.5]))
+        scores.real_equivalent_size([2, 1], of(0.5, 0.6), np.array([0.5]))
 
 
 def test_the_interval_is_that_of_error_propagation_where_trainings_are_many() -> None:
     runs, std, slope = 400, 0.02, 0.1
     wave = np.sqrt(2) * std * np.sin(2 * np.pi * np.arange(runs) / runs)  # of this standard deviation, mean 0
     sizes = [math.exp(level) for level in range(5)]
-    found = scores.worth(sizes, [0.2 + slope * math.log(size) + wave for size in sizes], 0.45 + wave)
+    found = scores.real_equivalent_size(sizes, [0.2 + slope * math.log(size) + wave for size in sizes], 0.45 + wave)
     # half way between two points: the curve's error there is std / sqrt(2 runs), the level's std / sqrt(runs)
     half = 1.96 * math.sqrt(1.5) * std / math.sqrt(runs) / slope
     bounds = math.log(found.low), math.log(found.value), math.log(found.high)
@@ -76,5 +76,5 @@ def test_the_interval_is_that_of_error_propagation_where_trainings_are_many() ->
 
 def test_an_interval_may_leave_the_curve() -> None:
     real = [np.array([0.5, 0.5]), np.array([0.58, 0.62])]
-    found = scores.worth([10, 100], real, np.array([0.58, 0.6]))
+    found = scores.real_equivalent_size([10, 100], real, np.array([0.58, 0.6]))
     assert 10 < found.value < 100 and found.low < found.value and found.high == math.inf

@@ -1,4 +1,4 @@
-"""Small results of experiments as the workflow leaves them, and the command line that reads them."""
+"""Small results of experiments as the workflow leaves them, and the stages that read them."""
 
 import json
 from collections.abc import Callable
@@ -10,20 +10,27 @@ import pytest
 import torch
 from PIL import Image
 
+from diffdistill.config.stages import ExperimentFiles, Report, ReportedExperiment
 from diffdistill.data import image_files
+from diffdistill.report import parts, results
+from tests import command
 
 REPOSITORY = Path(__file__).parents[2]
-KINDS = {
+FILES = {
     "accuracy": "accuracy.csv",
     "baselines": "baselines.csv",
     "fid": "fid.csv",
-    "budget": "samples.json",
     "loss": "loss.csv",
+    "account": "samples.json",
     "samples": "samples.safetensors",
+    "distilled": "distilled.safetensors",
     "real": "real.safetensors",
+    "audit": "audit.json",
+    "audit_pairs": "audit_pairs.png",
+    "study": "study.csv",
 }
-TABLES = ("models", "generators", "leaderboard", "accuracy")
-FIGURES = ("fid_curve", "loss_curve", "accuracy", "leaderboard")
+FINISHED = ("accuracy", "baselines", "account", "samples", "distilled", "real", "audit", "audit_pairs")
+"""What an experiment with a finished set has."""
 AUDIT: dict[str, Any] = {
     "flagged": False, "reasons": [], "noticed": [], "images": {"generated": 4000}, "equal_to_a_train_image": 3,
     "nearest": {"pixels": {"share_in_train": {"value": 0.515, "low": 0.49, "high": 0.54}}},
@@ -34,40 +41,67 @@ AUDIT: dict[str, Any] = {
         "all_times": {"auc": 0.52, "auc_low": 0.48, "auc_high": 0.56, "tpr": 0.011, "tpr_low": 0.0, "tpr_high": 0.03}
     },
 }  # fmt: skip
-RUNS = "dataset,train_set,images,seed,accuracy,epochs,seconds\n"
+ACCOUNT: dict[str, Any] = {
+    "images": 4000, "images_discarded_late": 0, "images_per_second": 400.0, "budget_seconds": 10.5,
+    "used_seconds": 10.0, "seconds": {"load": 1.0, "sample": 8.5, "write": 0.5}, "batch_size": 64,
+    "machine": {"device": "cpu", "torch": "9.9.9"}, "kind": "diffusion", "nfe": 20, "seed": 7, "step": 20,
+    "bytes": 177_000_000, "solver": {"algorithm": "dpmsolver++", "order": 2, "nfe": 20}, "guidance": None,
+}  # fmt: skip
+"""Of a diffusion model that was trained here."""
+FOREIGN: dict[str, Any] = {
+    "images": 9, "seconds": 1.5, "found": "9 images of 3 classes in a folder per class",
+    "generator": {"kind": "samples", "form": "folder", "bytes": 5000},
+}  # fmt: skip
+"""Of a finished set."""
+RUNS = "experiment,train_set,images,seed,accuracy,epochs,seconds\n"
+UVIT = {"kind": "uvit", "patch_size": 2, "embed_dim": 512, "depth": 12, "num_heads": 8, "mlp_ratio": 4.0}
 
 
 @dataclass(frozen=True)
 class Project:
-    """A folder of results. `arguments(...)` are those of a stage."""
+    """A folder of results with the settings of its report."""
 
     folder: Path
-    experiments: dict[str, Any]
+    report: Report
 
-    def arguments(self, stage: str) -> list[str]:
-        inputs = [f"{kind}={self.folder / name / file}" for kind, file in KINDS.items() for name in self.experiments]
-        pictures = tuple(f"{kind}_{name}" for kind in ("samples", "classes") for name in self.experiments)
-        tables = [f"{name}_{end}" for name in TABLES for end in ("csv", "md", "tex")]
-        figures = [f"{name}_{end}" for name in FIGURES + pictures for end in ("pdf", "png")]
-        made = {"tables": tables, "figures": figures}
-        if stage == "report":
-            inputs += [f"audit={self.folder / name / 'audit.json'}" for name in self.experiments]
-            inputs += [f"audit_{name}_png={self.folder / name / 'audit_pairs.png'}" for name in self.experiments]
-            inputs += [f"{name}={self.file(name)}" for name in tables + figures if name.endswith(("_csv", "_png"))]
-            outputs = [f"page={self.folder / 'report.html'}", f"summary={self.folder / 'summary.txt'}"]
-        else:
-            inputs.append(f"leaderboard={REPOSITORY / 'resources/leaderboard.csv'}")
-            outputs = [f"{name}={self.file(name)}" for name in made[stage]]
-        config = json.dumps({"experiments": self.experiments})
-        return ["--config", config, "--threads", "1", "--in", *inputs, "--out", *outputs]
+    def run(self, *stages: str) -> int:
+        """The exit code of the last of these stages; the ones before must succeed."""
+        code = 0
+        for stage in stages:
+            assert code == 0
+            outputs = {"folder": self.folder / stage}
+            inputs: dict[str, Path] = {}
+            if stage == "report":
+                inputs = {name: self.folder / name for name in ("tables", "figures")}
+                outputs = {"page": self.page, "summary": self.folder / "summary.txt"}
+            code = command.run(stage, self.report, inputs, outputs)
+        return code
 
-    def file(self, name: str) -> Path:
-        """models_csv -> folder/models.csv"""
-        return self.folder / ".".join(name.rsplit("_", 1))
+    def show(self) -> str:
+        """The page with white pictures in place of figures, which take long to draw."""
+        experiments, folder = self.experiments, self.folder / "figures"
+        folder.mkdir(exist_ok=True)
+        for part in parts.FIGURES:
+            of_each = [f"{part.name}_{experiment.name}" for experiment in parts.covered(part, experiments)]
+            for name in of_each if part.of_each else [part.name]:
+                Image.new("L", (600, 300), 255).save(folder / f"{name}.png")
+        assert self.run("tables", "report") == 0
+        return self.page.read_text()
+
+    @property
+    def page(self) -> Path:
+        return self.folder / "report.html"
+
+    @property
+    def experiments(self) -> dict[str, results.Experiment]:
+        return results.read_all(self.report.experiments)
+
+    def file(self, experiment: str, kind: str) -> Path:
+        return self.folder / experiment / FILES[kind]
 
 
 def pictures(labels: torch.Tensor, size: int, channels: int, seed: int) -> torch.Tensor:
-    """uint8 (N, C, H, W): a spot on a slope, whose place and colour tell the class."""
+    """uint8 (N, C, H, W): a spot on a slope; its place and colour depend on the class."""
     draws = torch.Generator().manual_seed(seed)
     line = torch.linspace(-1, 1, size)
     hue = labels[:, None, None, None] * 0.7 + 2 * torch.arange(channels)[:, None, None]
@@ -77,54 +111,71 @@ def pictures(labels: torch.Tensor, size: int, channels: int, seed: int) -> torch
     return ((0.2 * line[:, None] + 0.3 + spot * torch.sin(hue).abs() + noise).clamp(0, 1) * 255).to(torch.uint8)
 
 
-def experiment(
-    folder: Path, classes: list[str], size: int, channels: int, level: float, titles: list[str] | None, features: str
-) -> dict[str, Any]:
-    """Write one experiment's files; level: the mean accuracy of its distilled set, half the real one's."""
-    folder.mkdir(parents=True)
-    name = folder.name
+def write_tables(folder: Path, level: float, features: str, classes: int) -> None:
+    """Consistent with write_sets: three distilled and two real images per class."""
+    name, images = folder.name, 3 * classes
     distilled = [level - 0.01, level, level + 0.01]
-    lines = [f"{name},distilled,4000,{seed},{value},10,2" for seed, value in enumerate(distilled)]
+    lines = [f"{name},distilled,{images},{seed},{value},10,2" for seed, value in enumerate(distilled)]
     (folder / "accuracy.csv").write_text(RUNS + "\n".join(lines))
     shares = {"real": 2.0, "real-random": 1.8}
-    lines = [f"{name},{kind},1000,{seed},{level * shares[kind]},10,2" for kind in shares for seed in range(3)]
+    lines = [f"{name},{kind},{2 * classes},{seed},{level * shares[kind]},10,2" for kind in shares for seed in range(3)]
     (folder / "baselines.csv").write_text(RUNS + "\n".join(lines))
-    columns = "step,fid,images,features,solver,evaluations,seconds,parameters\n"
+    head = "step,fid,images,features,solver,nfe,seconds,seed,parameters,features_sha256\n"
     measured = ((10, 8.5), (20, 3.125), (30, 3.125))
-    rows = [f"{step},{fid},500,{features},dpmsolver++ multistep 2,50,1,44257536\n" for step, fid in measured]
-    (folder / "fid.csv").write_text(columns + "".join(rows))
+    rows = [f"{step},{fid},500,{features},dpmsolver++ multistep 2,50,1,5,44257536,{name}\n" for step, fid in measured]
+    (folder / "fid.csv").write_text(head + "".join(rows))
     (folder / "loss.csv").write_text(
         "iteration,loss,learning_rate,ema_decay,images_per_second\n10,0.5,1,0,16\n20,0.2,1,0,32\n30,0.1,1,0,32\n"
     )
-    account = {
-        "images": 4000, "images_discarded_late": 0, "images_per_second": 400.0, "budget_seconds": 10.5,
-        "used_seconds": 10.0, "seed": 7, "step": 20,
-        "seconds": {"load": 1.0, "draw": 8.5, "write": 0.5}, "evaluations_per_image": 20, "batch_size": 64,
-        "solver": {"algorithm": "dpmsolver++", "order": 2, "steps": 20}, "machine": {"device": "cpu", "torch": "9.9.9"},
-    }  # fmt: skip
-    (folder / "samples.json").write_text(json.dumps(account))
-    (folder / "audit.json").write_text(json.dumps(AUDIT))
-    Image.new("L", (600, 300)).save(folder / "audit_pairs.png")
-    for file, count in (("samples", 3), ("real", 2)):
+
+
+def write_sets(folder: Path, classes: list[str], size: int, channels: int, titles: list[str] | None) -> None:
+    for kind, count in (("samples", 3), ("distilled", 3), ("real", 2)):
         labels = torch.arange(len(classes)).repeat(count)
         metadata = {"classes": json.dumps(classes)}
-        if titles and file == "real":
+        if titles:
             metadata["class_titles"] = json.dumps(titles)
-        image_files.save(folder / f"{file}.safetensors", pictures(labels, size, channels, count), labels, metadata)
-    model = {"patch_size": 2, "embed_dim": 512, "depth": 12, "num_heads": 8, "mlp_ratio": 4.0}
-    settings = {
-        "train": {"batch_size": 16, "seed": 3}, "evaluate": {"seeds": [0, 1, 2], "protocol": {"width": 16}},
-        "fid": {"classifier": None, "seed": 5}, "note": "<b>&",
-    }  # fmt: skip
-    return {"dataset": name, "model": model, "training_iterations": 30, "settings": settings}
+        if kind == "distilled":
+            metadata["selected_by"] = json.dumps({"method": "all", "seed": 2})
+        image_files.save(folder / FILES[kind], pictures(labels, size, channels, count), labels, metadata)
+
+
+def experiment(
+    folder: Path, *, classes: list[str], size: int, channels: int, level: float, titles: list[str] | None,
+    features: str, dataset: str | None, kinds: tuple[str, ...] | None, study: str | None,
+) -> ReportedExperiment:  # fmt: skip
+    """Write one experiment's files; level: the mean accuracy of its distilled set, half the real one's.
+
+    kinds: the files that it has, all but the study by default; study: the text of study.csv.
+    """
+    folder.mkdir(parents=True)
+    finished = kinds is not None and "fid" not in kinds
+    write_tables(folder, level, features, len(classes))
+    write_sets(folder, classes, size, channels, titles)
+    (folder / "samples.json").write_text(json.dumps(FOREIGN if finished else ACCOUNT))
+    (folder / "audit.json").write_text(json.dumps(AUDIT | ({"membership": None} if finished else {})))
+    Image.new("L", (600, 300)).save(folder / "audit_pairs.png")
+    if study is not None:
+        (folder / "study.csv").write_text(study)
+    settings: dict[str, Any] = {
+        "train": None if finished else {"batch_size": 16, "seed": 3},
+        "model": None if finished else UVIT,
+        "evaluate": {"seeds": [0, 1, 2], "protocol": {"width": 16}},
+        "select": {"method": "all", "seed": 2},
+        "note": "<b>&",
+    }
+    present = [*(kinds or [kind for kind in FILES if kind != "study"]), *(["study"] if study is not None else [])]
+    paths = {kind: str(folder / FILES[kind]) for kind in present}
+    return ReportedExperiment(dataset=dataset or folder.name, settings=settings, files=ExperimentFiles(**paths))
 
 
 def build(folder: Path, experiments: dict[str, dict[str, Any]]) -> Project:
     """The files of several experiments; what is not given of one has a default."""
     defaults: dict[str, Any] = {"classes": ["zero", "one", "a <class> & $more"], "size": 8, "channels": 1}
-    defaults |= {"level": 0.45, "titles": None, "features": "inception"}
+    defaults |= {"level": 0.45, "titles": None, "features": "inception", "dataset": None, "kinds": None, "study": None}
     made = {name: experiment(folder / name, **{**defaults, **change}) for name, change in experiments.items()}
-    return Project(folder, made)
+    leaderboard = str(REPOSITORY / "resources/leaderboard.csv")
+    return Project(folder, Report(name="mine", experiments=made, leaderboard=leaderboard))
 
 
 Make = Callable[..., Project]

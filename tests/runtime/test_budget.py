@@ -55,3 +55,14 @@ def test_batches_double_and_then_keep_to_the_cheapest_size() -> None:
         sizes.took(seen[-1], costs[seen[-1]] * seen[-1])
     assert seen == [2, 4, 8, 16, 20, 8, 8]
     assert BatchSize(1).next() == 1
+
+
+def test_the_account_adds_up_to_an_earlier_end() -> None:
+    """What came too late is left out, and a phase that ran on is cut."""
+    clock = Clock()
+    budget = Budget(10.0, clock)
+    for name, seconds in (("load", 1.0), ("sample", 6.0), ("late", 15.0), ("write", 3.0)):
+        with budget.phase(name):
+            clock.now += seconds
+    assert budget.account(until=8.5, without=("late",)) == {"load": 1.0, "sample": 6.0, "write": 1.5, "other": 0.0}
+    assert budget.account(until=6.0, without=("late",)) == {"load": 1.0, "sample": 5.0, "write": 0.0, "other": 0.0}

@@ -1,13 +1,15 @@
-"""What fails in compiling is done without it."""
+"""If compilation fails, the plain way is taken; other errors are raised."""
 
 import logging
 
 import pytest
+import torch
 
-from diffdistill.runtime.compiling import with_fallback
+from diffdistill.errors import UserError
+from diffdistill.runtime.compiling import Fallback, is_out_of_memory
 
 
-def test_the_first_failure_is_said_and_the_plain_way_taken_from_then_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_first_failure_is_logged_and_the_plain_way_taken_from_then_on(caplog: pytest.LogCaptureFixture) -> None:
     calls = []
 
     def fast(x: int) -> int:
@@ -16,8 +18,36 @@ def test_the_first_failure_is_said_and_the_plain_way_taken_from_then_on(caplog: 
             raise RuntimeError("no compiler\nat all")
         return -x
 
-    call = with_fallback(fast, lambda x: 10 * x)
+    call = Fallback(fast, lambda x: 10 * x)
     with caplog.at_level(logging.WARNING, "diffdistill"):
-        assert [call(1), call(2), call(3)] == [-1, 20, 30]
+        assert call(1) == -1 and not call.failed
+        assert [call(2), call(3)] == [20, 30] and call.failed
     assert calls == [1, 2]
-    assert caplog.messages == ["torch.compile failed, going on without it: no compiler"]
+    assert caplog.messages == ["torch.compile failed, running without it: no compiler"]
+
+
+OUT_OF_MEMORY: list[Exception] = [
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 400000000000 bytes"),
+]
+
+
+@pytest.mark.parametrize("error", [*OUT_OF_MEMORY, UserError("an image holds NaN")])
+def test_errors_that_the_plain_way_has_too_are_raised(error: Exception) -> None:
+    def fast(x: int) -> int:
+        raise error
+
+    call = Fallback(fast, lambda x: x)
+    with pytest.raises(type(error)):
+        call(1)
+    assert not call.failed
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
+def test_memory_that_ran_out_inside_of_a_compiled_call(error: Exception) -> None:
+    wrapped = RuntimeError("backend failed")
+    wrapped.__cause__ = error
+    assert (
+        is_out_of_memory(wrapped) and not is_out_of_memory(RuntimeError("no compiler")) and not is_out_of_memory(None)
+    )

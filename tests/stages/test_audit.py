@@ -9,10 +9,12 @@ import torch
 from diffdistill.classify.convnet import ConvNet
 from diffdistill.classify.training import Classifier
 from diffdistill.data import image_files
-from diffdistill.diffusion import weights
+from diffdistill.diffusion import checkpoints
+from diffdistill.diffusion.labels import LabelSpace
 from diffdistill.runtime import files
 from diffdistill.runtime.seeds import generator
 from tests import command
+from tests.diffusion.models import busy
 
 CLASSES = ["a", "b"]
 METADATA = {"classes": json.dumps(CLASSES), "source_checksum": "x"}
@@ -33,10 +35,9 @@ def folder(tmp_path: Path) -> Path:
     copies = (images[:200] + 4 * torch.randn(200, 1, 8, 8, generator=random)).clamp(0, 255).round().byte()
     copies[1] = images[1]
     image_files.save(tmp_path / "copies", copies, labels[:200], METADATA)
-    shape = weights.Shape(8, 1, 2, 4, 16, 2, 2, 2.0)
+    checkpoints.save_denoiser(tmp_path / "weights", busy(labels=LabelSpace(num_classes=2)), METADATA)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        weights.save(tmp_path / "weights", shape.build().state_dict(), shape, METADATA)
         net = {"num_classes": 2, "img_size": 8, "width": 4, "depth": 2}
         Classifier(ConvNet(**net), ([0.5], [0.25])).to_file(tmp_path / "classifier", CLASSES)
     return tmp_path

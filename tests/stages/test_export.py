@@ -36,9 +36,9 @@ def test_images_and_challenge(folder: Path) -> None:
 def test_the_card(folder: Path, audited: bool) -> None:
     (folder / "images.zip").write_bytes(b"zip")
     (folder / "train.parquet").write_bytes(b"parquet")
-    head = "dataset,train_set,images,seed,accuracy,epochs,seconds\n"
-    (folder / "accuracy").write_text(head + "d,distilled,256,0,0.9,1,1\nd,distilled,256,1,0.8,1,1\n")
-    (folder / "baselines").write_text(head + "d,real,500,0,0.95,1,1\n")
+    head = "experiment,train_set,images,seed,accuracy,epochs,seconds\n"
+    (folder / "accuracy").write_text(head + "mine,distilled,256,0,0.9,1,1\nmine,distilled,256,1,0.8,1,1\n")
+    (folder / "baselines").write_text(head + "mine,real,500,0,0.95,1,1\n")
     shares = {"pixels": {"share_in_train": {"value": 0.51, "low": 0.4, "high": 0.6, "p_value": 0.4}}}
     audit = {
         "flagged": False, "reasons": [], "noticed": ["the loss is lower"], "images": {"generated": 256},
@@ -46,10 +46,10 @@ def test_the_card(folder: Path, audited: bool) -> None:
     }  # fmt: skip
     files.write_json(folder / "audit", audit)
     names = ("distilled", "accuracy", "baselines", *(["audit"] if audited else []))
-    exported = [f"files={folder / name}" for name in ("images.zip", "train.parquet")]
-    settings = json.dumps({"dataset": "mine", "source": "folder", "licence": "CC0."})
-    inputs = ["--in", *(f"{name}={folder / name}" for name in names), *exported]
-    assert export_card.main(["--config", settings, *inputs, "--out", f"card={folder / 'README.md'}"]) == 0
+    inputs = [(name, folder / name) for name in names] + [("real", folder / "distilled")]
+    inputs += [("files", folder / name) for name in ("images.zip", "train.parquet")]
+    settings = {"experiment": "mine", "source": "folder", "licence": "CC0."}
+    assert command.run("export_card", settings, inputs, {"card": folder / "README.md"}) == 0
     card = (folder / "README.md").read_text()
     assert card.startswith("---\nlicense: other\n") and "path: train.parquet" in card
     assert "| this set | 256 | 2 | 0.8500 ± 0.0707 |" in card and "| all real images | 500 | 1 | 0.9500 |" in card

@@ -11,21 +11,21 @@ import numpy as np
 import pytest
 import torch
 
+from diffdistill import config
 from diffdistill.classify import training
 from diffdistill.classify.convnet import ConvNet
 from diffdistill.classify.training import Classifier
+from diffdistill.config import stages
 from diffdistill.data import image_files
-from diffdistill.diffusion import sampling, weights
-from diffdistill.diffusion.training import initialise
+from diffdistill.diffusion import checkpoints, sampling
 from diffdistill.metrics import features, frechet, manifold
 from diffdistill.runtime import files, tensor_files
-from diffdistill.stages import fid, fid_reference
+from diffdistill.stages import fid
+from tests import command
+from tests.diffusion.models import busy
 
 CLASSES = ["a", "b", "c"]
-SHAPE = weights.Shape(
-    img_size=8, in_chans=1, num_classes=3, patch_size=4, embed_dim=16, depth=2, num_heads=2, mlp_ratio=2.0
-)
-SETTINGS: dict[str, Any] = {"devices": 1, "solver": {"steps": 2}, "images": 50, "batch_size": 8, "seed": 5}
+MEASUREMENT = config.Measurement(images=50, solver=config.Solver(nfe=2), batch_size=8, seed=5)
 
 
 @pytest.fixture
@@ -41,42 +41,41 @@ def project(tmp_path: Path) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         Classifier(ConvNet(**shape), ([0.5], [0.25])).to_file(tmp_path / "classifier.safetensors", CLASSES)
-    state = initialise(SHAPE.build, 0).state_dict()
-    weights.save(tmp_path / "weights.safetensors", state, SHAPE, metadata | {"step": "7"})
+    checkpoints.save_denoiser(tmp_path / "weights.safetensors", busy(), metadata | {"step": "7"})
     make_reference(tmp_path)
     return tmp_path
 
 
-def make_reference(folder: Path, *more: str) -> None:
-    inputs = [f"{name}={folder / name}.safetensors" for name in ("train", "validation", "classifier")]
-    inputs = [*(inputs if not more else inputs[:1]), f"features={folder / 'classifier.safetensors'}"]
-    outputs = ["--out", f"reference={folder / 'reference.safetensors'}"]
-    assert fid_reference.main(["--config", '{"features": "classifier"}', "--in", *inputs, *outputs]) == 0
+def make_reference(folder: Path, *, classifier: bool = True) -> None:
+    names = ("train", "validation", "classifier") if classifier else ("train",)
+    inputs = {name: folder / f"{name}.safetensors" for name in names}
+    inputs["features"] = folder / "classifier.safetensors"
+    output = {"reference": folder / "reference.safetensors"}
+    assert command.run("fid_reference", stages.FidReference(features="classifier"), inputs, output) == 0
 
 
-def arguments(folder: Path, **changes: Any) -> list[str]:
-    inputs = [f"{name}={folder / name}.safetensors" for name in ("weights", "reference", "classifier")]
-    inputs.append(f"features={folder / 'classifier.safetensors'}")
-    described = json.dumps(SETTINGS | changes)
-    return ["--threads", "1", "--config", described, "--in", *inputs, "--out", f"fid={folder / 'fid.json'}"]
+def arguments(folder: Path, devices: int = 1, *, classifier: bool = True, **changes: Any) -> list[str]:
+    names = ("weights", "reference", *(["classifier"] if classifier else []))
+    inputs = {name: folder / f"{name}.safetensors" for name in names} | {"features": folder / "classifier.safetensors"}
+    settings = stages.Fid(measurement=MEASUREMENT.changed(**changes), devices=devices)
+    return command.arguments("fid", settings, inputs, {"fid": folder / "fid.json"})
 
 
 def measured(folder: Path, **changes: Any) -> dict[str, Any]:
-    assert fid.main(arguments(folder, **changes)) == 0
+    assert command.main(arguments(folder, **changes)) == 0
     return files.read_record(folder / "fid.json", "fid")
 
 
-def drawn(folder: Path) -> torch.Tensor:
-    network, shape, _ = weights.load(folder / "weights.safetensors", torch.device("cpu"))
-    solver = {"algorithm": "dpmsolver++", "method": "multistep", "order": 2, "steps": 2, "spacing": "logsnr"}
-    settings = {"seed": 5, "first": 0, "count": 50, "device": torch.device("cpu")}
-    return sampling.draw(network, shape, {**solver, "t_end": 1e-3}, **settings)[0]  # type: ignore[arg-type]
+def sampled(folder: Path) -> torch.Tensor:
+    denoiser = checkpoints.load(folder / "weights.safetensors").denoiser
+    classes = torch.arange(50) % 3
+    return sampling.sample(denoiser, MEASUREMENT.solver, classes, seed=5, first=0, device=torch.device("cpu"))
 
 
 def test_every_number_is_that_of_the_library(project: Path) -> None:
     row = measured(project)
     classifier = Classifier.from_file(project / "classifier.safetensors")
-    images, train = drawn(project), image_files.load(project / "train.safetensors")
+    images, train = sampled(project), image_files.load(project / "train.safetensors")
     ours, theirs = (features.classifier_features(classifier, some) for some in (images, train.images))
     distance = frechet.frechet_distance(*frechet.mean_and_covariance(ours), *frechet.mean_and_covariance(theirs))
     assert row["fid"] == pytest.approx(distance, rel=1e-5)
@@ -98,9 +97,8 @@ def test_every_number_is_that_of_the_library(project: Path) -> None:
 
 def test_without_a_classifier_the_classes_are_not_measured(project: Path) -> None:
     whole = measured(project)
-    make_reference(project, "no classifier")
-    given = [argument for argument in arguments(project) if not argument.startswith("classifier=")]
-    assert fid.main(given) == 0
+    make_reference(project, classifier=False)
+    assert command.main(arguments(project, classifier=False)) == 0
     row = files.read_record(project / "fid.json", "fid")
     assert row["fid"] == whole["fid"] and all(row[name] is None for name in fid.CLASS_MEASURES)
 
@@ -115,21 +113,27 @@ def test_a_reference_by_another_classifier_is_refused(project: Path, capsys: pyt
     path = project / "reference.safetensors"
     tensors, metadata = tensor_files.load(path)
     tensor_files.save(path, tensors, metadata | {"classifier_sha256": "0" * 64})
-    assert fid.main(arguments(project)) == 2
+    assert command.main(arguments(project)) == 2
     assert "classifier_sha256 is 000" in capsys.readouterr().err and not (project / "fid.json").exists()
 
 
 def test_another_number_of_processes_than_configured(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert fid.main(arguments(project, devices=4)) == 2
+    assert command.main(arguments(project, devices=4)) == 2
     said = capsys.readouterr().err
     assert "fid.devices is 4, but 1 process was started" in said and "train.devices" not in said
 
 
 def launched(count: int, folder: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "diffdistill.runtime.processes", str(count), "diffdistill.stages.fid"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **changes.pop("variables", {})}
-    command += arguments(folder, **changes)
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    run = [
+        sys.executable,
+        "-m",
+        "diffdistill.runtime.processes",
+        str(count),
+        "diffdistill",
+        *arguments(folder, **changes),
+    ]
+    return subprocess.run(run, capture_output=True, text=True, timeout=300, env=environment)
 
 
 @pytest.mark.slow
@@ -137,7 +141,7 @@ def launched(count: int, folder: Path, **changes: Any) -> subprocess.CompletedPr
 def test_any_number_of_processes_measures_the_same(project: Path, count: int, images: int) -> None:
     alone = measured(project, images=images)
     (project / "fid.json").unlink()
-    run = launched(count, project, devices=count, images=images)  # of 9 images in batches of 8, one draws none
+    run = launched(count, project, devices=count, images=images)  # of 9 images in batches of 8, one samples none
     assert run.returncode == 0, run.stderr
     several = files.read_record(project / "fid.json", "fid")
     assert {**several, "seconds": 0} == {**alone, "seconds": 0}

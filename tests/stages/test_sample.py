@@ -9,37 +9,42 @@ from typing import Any
 import pytest
 import torch
 
+from diffdistill import config
+from diffdistill.config import stages
+from diffdistill.config.sampling import SOLVERS
 from diffdistill.data import image_files
-from diffdistill.diffusion import sampling, training, weights
-from diffdistill.stages import sample
+from diffdistill.diffusion import checkpoints
+from diffdistill.diffusion.labels import LabelSpace
+from tests import command
+from tests.diffusion.models import MODELS, UVIT, busy, denoiser
 
-SHAPE = weights.Shape(8, 1, 3, 4, 32, 2, 2, 4.0)
-METADATA = {"classes": json.dumps(["a", "b", "c"]), "source_checksum": "none", "step": "5"}
+METADATA = {"classes": json.dumps(["a", "b", "c"]), "source_checksum": "none", "config": "{}", "step": "5"}
 
 
 @pytest.fixture(scope="module")
 def network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "5.safetensors"
-    weights.save(path, training.initialise(SHAPE.build, 3).state_dict(), SHAPE, METADATA)
+    checkpoints.save_denoiser(path, denoiser(UVIT.changed(embed_dim=32), seed=3), METADATA)
     return path
 
 
-def arguments(network_file: Path, folder: Path, settings: dict[str, Any]) -> list[str]:
-    outputs = [f"samples={folder / 'samples.safetensors'}", f"account={folder / 'samples.json'}"]
-    return ["--config", json.dumps(settings), "--in", f"weights={network_file}", "--out", *outputs, "--threads", "1"]
+def arguments(network_file: Path, folder: Path, settings: dict[str, Any], **inputs: Path) -> list[str]:
+    block = config.Sample.model_validate({"solver": {"nfe": 4}, **settings})
+    outputs = {"samples": folder / "samples.safetensors", "account": folder / "samples.json"}
+    return command.arguments("sample", stages.Sample(sample=block), {"weights": network_file, **inputs}, outputs)
 
 
-def draw(network_file: Path, folder: Path, **settings: Any) -> tuple[image_files.ImageSet, dict[str, Any]]:
+def sampled(network_file: Path, folder: Path, **settings: Any) -> tuple[image_files.ImageSet, dict[str, Any]]:
     folder.mkdir(exist_ok=True)
-    assert sample.main(arguments(network_file, folder, {"solver": {"steps": 4}, **settings})) == 0
+    assert command.main(arguments(network_file, folder, settings)) == 0
     return image_files.load(folder / "samples.safetensors"), json.loads((folder / "samples.json").read_text())
 
 
 def test_a_budgeted_set_is_repeated_by_its_number(network_file: Path, tmp_path: Path) -> None:
-    budgeted, account = draw(network_file, tmp_path / "budget", budget_seconds=3, batch_size=64)
+    budgeted, account = sampled(network_file, tmp_path / "budget", budget_seconds=3, batch_size=64)
     assert account["images"] == len(budgeted.labels) > 200
     assert account["used_seconds"] <= 3
-    counted, _ = draw(network_file, tmp_path / "count", images=account["images"], batch_size=64)
+    counted, _ = sampled(network_file, tmp_path / "count", images=account["images"], batch_size=64)
     assert torch.equal(budgeted.labels, counted.labels)
     differing = (budgeted.images.int() - counted.images.int()).abs()
     assert differing.max() <= 1 and (differing > 0).float().mean() < 0.01
@@ -47,10 +52,10 @@ def test_a_budgeted_set_is_repeated_by_its_number(network_file: Path, tmp_path: 
 
 @pytest.mark.parametrize("algorithm", ["dpmsolver++", "ancestral"])
 def test_no_image_depends_on_the_batch(network_file: Path, tmp_path: Path, algorithm: str) -> None:
-    solver = {"steps": 4, "algorithm": algorithm}
-    small, _ = draw(network_file, tmp_path / "7", images=100, batch_size=7, solver=solver)
-    large, _ = draw(network_file, tmp_path / "64", images=100, batch_size=64, solver=solver)
-    longer, _ = draw(network_file, tmp_path / "long", images=130, batch_size=64, solver=solver)
+    solver = {"nfe": 4, "algorithm": algorithm}
+    small, _ = sampled(network_file, tmp_path / "7", images=100, batch_size=7, solver=solver)
+    large, _ = sampled(network_file, tmp_path / "64", images=100, batch_size=64, solver=solver)
+    longer, _ = sampled(network_file, tmp_path / "long", images=130, batch_size=64, solver=solver)
     assert torch.equal(small.labels, torch.arange(100) % 3)
     for other in (large, longer):
         differing = (small.images.int() - other.images[:100].int()).abs()
@@ -62,55 +67,104 @@ def differing_levels(a: image_files.ImageSet, b: image_files.ImageSet) -> torch.
     return (a.images.int() - b.images.int()).abs().float()
 
 
-@pytest.mark.parametrize("algorithm", ["unipc", "ipndm"])
-def test_every_solver_draws(network_file: Path, tmp_path: Path, algorithm: str) -> None:
-    solver = {"steps": 20, "algorithm": algorithm, "order": 3, "spacing": "rho"}
-    one, _ = draw(network_file, tmp_path / algorithm, images=20, solver=solver)
-    two, _ = draw(network_file, tmp_path / "other", images=20, solver={"steps": 60})
-    assert differing_levels(one, two).mean() < 2
-
-
 def test_the_account_says_how_the_network_ran(network_file: Path, tmp_path: Path) -> None:
-    exact, account = draw(network_file, tmp_path / "exact", images=20)
+    exact, account = sampled(network_file, tmp_path / "exact", images=20)
     assert account["plan"]["precision"] == "float32" and not account["plan"]["compiled"]
     assert "too short" in account["plan"]["reason"]
-    half, account = draw(network_file, tmp_path / "half", images=20, precision="bfloat16", compile=False)
+    half, account = sampled(network_file, tmp_path / "half", images=20, precision="bfloat16", compile=False)
     assert account["plan"]["precision"] == "bfloat16" and account["plan"]["reason"] == "as set"
     assert 0 < differing_levels(exact, half).mean() < 2
 
 
 @pytest.mark.slow
-def test_a_compiled_network_draws_the_same_images_in_one_batch_size(network_file: Path, tmp_path: Path) -> None:
-    plain, _ = draw(network_file, tmp_path / "plain", images=50)
-    compiled, account = draw(network_file, tmp_path / "compiled", images=50, compile=True, batch_size=16)
+def test_a_compiled_network_samples_the_same_images_in_one_batch_size(network_file: Path, tmp_path: Path) -> None:
+    plain, _ = sampled(network_file, tmp_path / "plain", images=50)
+    compiled, account = sampled(network_file, tmp_path / "compiled", images=50, compile=True, batch_size=16)
     assert account["plan"]["compiled"] and account["batch_size"] == 16
     assert len(compiled.labels) == 50 and torch.equal(plain.labels, compiled.labels)
     assert differing_levels(plain, compiled).max() <= 1
 
 
-def test_a_long_budget_is_worth_a_probe(network_file: Path) -> None:
-    network, shape, _ = weights.load(network_file, torch.device("cpu"))
-    settings: dict[str, Any] = {"batch_size": 32, "device": torch.device("cpu")}
-    _, plan = sampling.planned(network, shape, precision="auto", compile=False, budget_seconds=600, **settings)
-    assert "in a batch of 32 took: float32 " in plan.reason and ", bfloat16 " in plan.reason
-    assert plan.precision in ("float32", "bfloat16") and plan.batch_size is None
-    run, plan = sampling.planned(network, shape, precision="float32", compile="auto", budget_seconds=200, **settings)
-    assert run is network and not plan.compiled
-
-
 def test_another_seed_gives_other_images(network_file: Path, tmp_path: Path) -> None:
-    one, _ = draw(network_file, tmp_path / "0", images=20, seed=0)
-    other, _ = draw(network_file, tmp_path / "1", images=20, seed=1)
+    one, _ = sampled(network_file, tmp_path / "0", images=20, seed=0)
+    other, _ = sampled(network_file, tmp_path / "1", images=20, seed=1)
     assert not any(torch.equal(a, b) for a, b in zip(one.images, other.images, strict=True))
 
 
 def test_a_budget_too_short_for_one_image_says_so(
     network_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = {"budget_seconds": 0.001, "solver": {"steps": 4}}
-    assert sample.main(arguments(network_file, tmp_path, settings)) == 2
-    assert "sample.budget_seconds: 0.001 s do not suffice" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    assert command.main(arguments(network_file, tmp_path, {"budget_seconds": 0.001})) == 2
+    assert "sample.budget_seconds: a budget of 0.001 s does not suffice" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["samples.attempts"]
+    _, account = sampled(network_file, tmp_path, images=3)
+    assert account["attempts"] == 2 and len(list(tmp_path.iterdir())) == 2
+
+
+def test_the_account_adds_up(network_file: Path, tmp_path: Path) -> None:
+    _, account = sampled(network_file, tmp_path, budget_seconds=2, batch_size=16)
+    assert sum(account["seconds"].values()) == pytest.approx(account["used_seconds"], abs=1e-6)
+    assert account["attempts"] == 1 and account["kind"] == "diffusion" and account["nfe"] == 4
+    assert 0 < account["start_share"] < 1 and account["model"]["kind"] == "uvit"
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_network_is_sampled_with_every_switch(tmp_path: Path, kind: str) -> None:
+    space = LabelSpace(num_classes=3, subclasses=((2, 1), (1, 1), (3, 0)), null_label=True)
+    made = busy(MODELS[kind].changed(prediction="v"), space, augment_dim=3)
+    checkpoints.save_denoiser(tmp_path / "5.safetensors", made, METADATA)
+    for algorithm in SOLVERS:
+        if algorithm != "consistency":
+            solver = {"algorithm": algorithm, "nfe": 3}
+            samples, account = sampled(tmp_path / "5.safetensors", tmp_path / algorithm, images=10, solver=solver)
+            assert len(samples.labels) == 10 and account["nfe"] == 3
+    guided, account = sampled(tmp_path / "5.safetensors", tmp_path / "g", images=10, guidance={"weight": 2.0})
+    assert account["nfe"] == 8 and account["guidance"]["weight"] == 2 and "guidance" in guided.metadata["made_by"]
+
+
+def test_only_tuned_weights_are_sampled_in_few_evaluations(
+    network_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    solver = {"algorithm": "consistency", "nfe": 2}
+    assert command.main(arguments(network_file, tmp_path, {"images": 50, "solver": solver})) == 2
+    assert "5.safetensors: not tuned, but the solver 'consistency' needs tuned weights" in capsys.readouterr().err
+    checkpoints.save_denoiser(tmp_path / "tuned.safetensors", busy(), METADATA | {"tuned": "{}"})
+    large, account = sampled(tmp_path / "tuned.safetensors", tmp_path / "large", images=50, solver=solver)
+    assert (account["nfe"], account["step"], account["tuned"]) == (2, 5, True)
+    small, _ = sampled(tmp_path / "tuned.safetensors", tmp_path / "small", images=50, solver=solver, batch_size=7)
+    # the noise before the second evaluation is an image's own, too
+    assert (large.images.int() - small.images.int()).abs().max() <= 1
+    assert len({image.numpy().tobytes() for image in large.images}) == 50
+
+
+def test_autoguidance_pushes_away_from_earlier_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for step in (5, 9):
+        checkpoints.save_denoiser(tmp_path / f"{step}.safetensors", busy(seed=step), METADATA | {"step": str(step)})
+    late, early = tmp_path / "9.safetensors", tmp_path / "5.safetensors"
+    plain, _ = sampled(late, tmp_path / "plain", images=20)
+
+    def guided(interval: list[float], weight: float) -> tuple[torch.Tensor, dict[str, Any]]:
+        settings = {"images": 20, "guidance": {"weight": weight, "from_step": 5, "interval": interval}}
+        (tmp_path / "guided").mkdir(exist_ok=True)
+        assert command.main(arguments(late, tmp_path / "guided", settings, guide=early)) == 0
+        account = json.loads((tmp_path / "guided/samples.json").read_text())
+        return image_files.load(tmp_path / "guided/samples.safetensors").images, account
+
+    same, account = guided([0.0, 1.0], 1.0)
+    assert (same.int() - plain.images.int()).abs().max() <= 1 and account["nfe"] == 8
+    pushed, account = guided([0.0, 0.5], 3.0)
+    assert (pushed.int() - plain.images.int()).abs().max() > 1 and 4 < account["nfe"] < 8
+    settings: dict[str, Any] = {"images": 20, "guidance": {"weight": 2.0, "from_step": 5}}
+    assert command.main(arguments(late, tmp_path, settings)) == 2
+    assert "no weights of iteration 5" in capsys.readouterr().err
+
+
+def test_the_setup_that_a_pilot_picked_is_used(network_file: Path, tmp_path: Path) -> None:
+    picked = {"setup": {"solver": {"nfe": 2}, "guidance": None, "select": None}}
+    (tmp_path / "checkpoint.json").write_text(json.dumps(picked))
+    run = arguments(network_file, tmp_path, {"images": 3}, checkpoint=tmp_path / "checkpoint.json")
+    assert command.main(run) == 0
+    assert json.loads((tmp_path / "samples.json").read_text())["nfe"] == 2
 
 
 @pytest.mark.slow
@@ -119,9 +173,9 @@ def test_memory_does_not_grow_with_the_number_of_images(network_file: Path, tmp_
     for images in (1_000, 20_000):
         folder = tmp_path / str(images)
         folder.mkdir()
-        settings = {"images": images, "solver": {"steps": 1}}
+        settings = {"images": images, "solver": {"nfe": 1}}
         script = (
-            "import resource, sys; from diffdistill.stages import sample; code = sample.main(sys.argv[1:]);"
+            "import resource, sys; from diffdistill.__main__ import main; code = main(sys.argv[1:]);"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
         )
         command = [sys.executable, "-c", script, *arguments(network_file, folder, settings)]

@@ -1,7 +1,6 @@
-"""Tuning as a job: it goes on where it stopped, bit for bit, and its weights alone draw by leaps; guidance by files."""
+"""Tuning as a job: it resumes where it stopped, bit for bit, and its weights alone are sampled in few evaluations."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +9,17 @@ import torch
 from torch import Tensor
 
 from diffdistill import config
-from diffdistill.classify import training as classifying
-from diffdistill.classify.convnet import ConvNet
+from diffdistill.config import stages
 from diffdistill.data import image_files
-from diffdistill.diffusion import training, weights
+from diffdistill.diffusion import checkpoints, subclasses, training
+from diffdistill.diffusion.labels import LabelSpace
 from diffdistill.runtime import tensor_files
-from diffdistill.stages import sample, subclasses, tune
+from diffdistill.runtime.resuming import Progress
+from tests import command
+from tests.diffusion.models import COUNTS, MODELS, UVIT, busy
 
-SHAPE = weights.Shape(8, 1, 3, 4, 16, 2, 2, 4.0)
 METADATA = {"classes": json.dumps(["a", "b", "c"]), "source_checksum": "none", "config": "{}"}
+SUBCLASSES = torch.arange(60) // 3 % 2
 
 
 @pytest.fixture
@@ -26,21 +27,23 @@ def folder(tmp_path: Path) -> Path:
     """Images of three classes, and weights of iterations 5 and 9."""
     images = torch.randint(0, 256, (60, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     image_files.save(tmp_path / "train.safetensors", images, torch.arange(60) % 3, METADATA)
+    subclasses.save(tmp_path / "subclasses.safetensors", SUBCLASSES, METADATA["classes"])
     for step in (5, 9):
-        save(tmp_path / f"{step}.safetensors", SHAPE, step)
+        save(tmp_path / f"{step}.safetensors", step)
     return tmp_path
 
 
-def save(path: Path, shape: weights.Shape, step: int) -> None:
-    tensors = training.initialise(shape.build, step).state_dict()
-    weights.save(path, tensors, shape, METADATA | {"step": str(step)})
+def save(
+    path: Path, step: int, model: config.UViTModel | config.UNetModel = UVIT, space: LabelSpace | None = None
+) -> None:
+    denoiser = busy(model, space or LabelSpace(num_classes=3), seed=step)
+    checkpoints.save_denoiser(path, denoiser, METADATA | {"step": str(step)})
 
 
-def tuned(folder: Path, output: Path, **changed: Any) -> int:
+def tuned(folder: Path, output: Path, *more: str, **changed: Any) -> int:
     block = config.Tune.model_validate({"iterations": 12, "batch_size": 8, "learning_rate": 1e-3, **changed})
-    inputs = [f"weights={folder / '9.safetensors'}", f"train={folder / 'train.safetensors'}"]
-    described = config.as_json(tune=block, flip=True)
-    return tune.main(["--config", described, "--threads", "1", "--in", *inputs, "--out", f"weights={output}"])
+    inputs = {"weights": folder / "9.safetensors"} | {name: folder / f"{name}.safetensors" for name in ("train", *more)}
+    return command.run("tune", stages.Tune(tune=block, flip=True), inputs, {"weights": output})
 
 
 def tensors(path: Path) -> dict[str, Tensor]:
@@ -81,80 +84,44 @@ def test_progress_of_other_settings_is_not_gone_on_from(
         stop_after(4, patch)
         tuned(folder, folder / "parts.safetensors", stages=2)
     assert tuned(folder, folder / "parts.safetensors") == 0
-    assert "made with other settings; starting anew" in capsys.readouterr().err
+    assert "made with other settings (tune.stages 2 against 8); starting over" in capsys.readouterr().err
     assert tuned(folder, folder / "whole.safetensors") == 0
     whole, parts = tensors(folder / "whole.safetensors"), tensors(folder / "parts.safetensors")
     assert all(torch.equal(whole[name], value) for name, value in parts.items())
 
 
-def drawn(folder: Path, name: str, guide: str | None = None, **settings: Any) -> tuple[int, Path]:
-    inputs = [f"weights={folder / name}"] + ([f"guide={folder / guide}"] if guide else [])
-    outputs = [f"samples={folder / 'samples.safetensors'}", f"account={folder / 'samples.json'}"]
-    described = json.dumps({"images": 50, "batch_size": 16, **settings})
-    code = sample.main(["--config", described, "--threads", "1", "--in", *inputs, "--out", *outputs])
-    return code, folder / "samples.safetensors"
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_network_is_tuned(folder: Path, kind: str) -> None:
+    space = LabelSpace(num_classes=3, subclasses=((10, 10),) * 3, null_label=True)
+    save(folder / "9.safetensors", 9, MODELS[kind], space)
+    assert tuned(folder, folder / "tuned.safetensors", "subclasses") == 0
+    before, after = checkpoints.load(folder / "9.safetensors"), checkpoints.load(folder / "tuned.safetensors")
+    assert after.tuned and not before.tuned and (after.step, after.classes) == (9, ["a", "b", "c"])
+    assert after.denoiser.describe() == before.denoiser.describe()
 
 
-def account(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / "samples.json").read_text()))
+def test_other_subclasses_than_the_weights_have(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(folder / "9.safetensors", 9, UVIT, LabelSpace(num_classes=3, subclasses=COUNTS))
+    assert tuned(folder, folder / "tuned.safetensors") == 2
+    assert "trained with other sub-classes than are given" in capsys.readouterr().err
 
 
-LEAPS = {"algorithm": "consistency", "steps": 2}
+def test_a_loss_that_is_not_finite_names_what_to_change(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tuned(folder, folder / "tuned.safetensors", iterations=200, learning_rate=1e8) == 2
+    error = capsys.readouterr().err.split("error: ")[1]
+    assert "lower tune.learning_rate (100000000.0) or raise tune.warmup_iterations" in error and "train." not in error
 
 
-def test_tuned_weights_draw_by_leaps_and_others_do_not(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert drawn(folder, "9.safetensors", solver=LEAPS)[0] == 2
-    assert "weights that are not tuned, as 'consistency' needs them; give those of tune" in capsys.readouterr().err
+def test_a_second_job_on_the_same_output_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(folder / "tuned.safetensors", 60).lock():
+        assert tuned(folder, folder / "tuned.safetensors") == 2
+    assert "another process is making this file" in capsys.readouterr().err
+
+
+def test_what_another_job_has_tuned_is_taken(folder: Path) -> None:
     assert tuned(folder, folder / "tuned.safetensors") == 0
-    large = image_files.load(drawn(folder, "tuned.safetensors", solver=LEAPS)[1]).images
-    assert account(folder)["evaluations_per_image"] == 2 and account(folder)["step"] == 9
-    small = image_files.load(drawn(folder, "tuned.safetensors", solver=LEAPS, batch_size=7)[1]).images
-    assert (large.int() - small.int()).abs().max() <= 1  # the second leap's noise is an image's own, too
-    assert len({image.numpy().tobytes() for image in large}) == 50
-
-
-def test_autoguidance_pushes_away_from_earlier_weights(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    solver = {"steps": 4}
-    plain = image_files.load(drawn(folder, "9.safetensors", solver=solver)[1]).images
-    settings: dict[str, Any] = {"solver": solver, "guidance": {"weight": 1.0, "from_step": 5}}
-    code, path = drawn(folder, "9.safetensors", "5.safetensors", **settings)
-    assert code == 0 and account(folder)["evaluations_per_image"] == 8
-    assert (image_files.load(path).images.int() - plain.int()).abs().max() <= 1
-    settings["guidance"] |= {"weight": 3.0, "interval": [0.0, 0.5]}
-    made = image_files.load(drawn(folder, "9.safetensors", "5.safetensors", **settings)[1])
-    assert (made.images.int() - plain.int()).abs().max() > 1
-    assert 4 < account(folder)["evaluations_per_image"] < 8
-    assert '"weight": 3.0' in made.metadata["made_by"]
-    assert drawn(folder, "5.safetensors", "9.safetensors", **settings)[0] == 2
-    assert "no weights of iteration 5 are given" in capsys.readouterr().err
-    settings["guidance"]["from_step"] = 9
-    assert drawn(folder, "5.safetensors", "9.safetensors", **settings)[0] == 2
-    assert "from_step: 9 is not before the iteration 5" in capsys.readouterr().err
-    settings["guidance"]["from_step"] = 4
-    save(folder / "4.safetensors", replace(SHAPE, depth=4), 4)
-    assert drawn(folder, "9.safetensors", "4.safetensors", **settings)[0] == 2
-    assert "4.safetensors: not of the run of" in capsys.readouterr().err
-
-
-def test_classifier_free_guidance_takes_the_null_label(folder: Path) -> None:
-    save(folder / "7.safetensors", replace(SHAPE, null_label=True), 7)
-    guidance = {"weight": 2.0, "interval": [0.0, 1.0]}
-    code, _ = drawn(folder, "7.safetensors", solver={"steps": 3}, guidance=guidance)
-    assert code == 0 and account(folder)["evaluations_per_image"] == 6
-
-
-def test_parts_by_a_classifier_of_the_train_split(folder: Path) -> None:
-    shape = {"num_classes": 3, "img_size": 8, "width": 8, "depth": 2}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        classifier = classifying.Classifier(ConvNet(**shape), ([0.5], [0.5]))
-    classifier.to_file(folder / "features.safetensors", ["a", "b", "c"])
-    inputs = [f"{name}={folder / name}.safetensors" for name in ("train", "features")]
-    output = folder / "subclasses.safetensors"
-    for _ in range(2):
-        described = json.dumps({"subclasses": 3, "seed": 0})
-        arguments = ["--config", described, "--threads", "1", "--in", *inputs, "--out", f"subclasses={output}"]
-        assert subclasses.main(arguments) == 0
-        parts = tensors(output)["parts"]
-        counts = torch.bincount(3 * (torch.arange(60) % 3) + parts, minlength=9).reshape(3, 3)
-        assert bool((counts > 0).all()) and bool((counts.diff(dim=1) <= 0).all()) and int(counts.sum()) == 60
+    before = (folder / "tuned.safetensors").stat().st_mtime_ns
+    assert tuned(folder, folder / "tuned.safetensors", save_seconds=5) == 0  # decides nothing
+    assert (folder / "tuned.safetensors").stat().st_mtime_ns == before
+    assert tuned(folder, folder / "tuned.safetensors", stages=2) == 0
+    assert (folder / "tuned.safetensors").stat().st_mtime_ns != before

@@ -9,9 +9,11 @@ import pytest
 from diffdistill import config
 from diffdistill.config import stages
 from diffdistill.data import image_files
-from diffdistill.diffusion import training, weights
+from diffdistill.diffusion import checkpoints
+from diffdistill.diffusion.labels import LabelSpace
 from diffdistill.runtime import files
 from tests import command
+from tests.diffusion import models
 from tests.workflow.conftest import snakemake
 from tests.workflow.test_demo import planned
 
@@ -32,9 +34,9 @@ def distil(folder: Path) -> None:
     splits = {name: folder / f"data/digits/{name}.safetensors" for name in ("train", "validation", "test")}
     assert command.run("prepare", stages.Prepare(source=source), {}, splits) == 0
     real, results = image_files.load(folder / "data/digits/train.safetensors"), folder / "results/digits"
-    shape = weights.Shape(8, 1, 10, 4, 32, 2, 2, 4.0)
+    denoiser = models.denoiser(labels=LabelSpace(num_classes=10), seed=3)
     made = {"classes": json.dumps(real.classes), "source_checksum": real.metadata["source_checksum"], "step": "5"}
-    weights.save(results / "checkpoint.safetensors", training.initialise(shape.build, 3).state_dict(), shape, made)
+    checkpoints.save_denoiser(results / "checkpoint.safetensors", denoiser, made)
     files.write_json(results / "samples.json", {"images": 60, "plan": {"precision": "float32"}})
     for name, count in (("samples", 60), ("distilled", 40)):
         image_files.save(results / f"{name}.safetensors", real.images[:count], real.labels[:count], made)

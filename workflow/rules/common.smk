@@ -9,10 +9,11 @@ from diffdistill import config as experiments
 from diffdistill.config.text import refuse_ambiguous
 from diffdistill.errors import UserError
 from diffdistill.planning import report as reports
+from diffdistill.planning import sources
 from diffdistill.planning.gpus import count_gpus
 from diffdistill.planning.inputs import EXPORTS, INPUTS
 from diffdistill.planning.plan import Plan
-from diffdistill.planning.settings import SETTINGS, train_fingerprint
+from diffdistill.planning.settings import SETTINGS, fetch_fingerprint, train_fingerprint
 from diffdistill.runtime import files
 
 

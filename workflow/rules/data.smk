@@ -1,3 +1,15 @@
+def source_files(wildcards):
+    """What prepare waits for; after it has run, the dates of these files count for nothing."""
+    state = asked(sources.state, PLAN, wildcards.dataset)
+    return [ancient(path) if state.unchanged else path for path in state.inputs]
+
+
+def source_place(wildcards):
+    """Where a source lies."""
+    place = asked(PLAN.source, wildcards.dataset).file(wildcards.dataset)
+    return [] if place is None else [place]
+
+
 rule fetch:
     output:
         file="data/raw/{dataset}/{file}",
@@ -13,7 +25,8 @@ rule fetch:
         mem_mb=1000,
         runtime=120,
     params:
-        settings=settings("fetch"),
+        fingerprint=lambda wildcards: asked(fetch_fingerprint, PLAN, wildcards),
+        settings=untracked_settings("fetch"),
         inputs=named_inputs,
         outputs=named_outputs,
     shell:
@@ -22,11 +35,12 @@ rule fetch:
 
 rule prepare:
     input:
-        source=lambda wildcards: asked(PLAN.source, wildcards.dataset).file(wildcards.dataset) or [],
+        source=source_files,
     output:
         train="data/{dataset}/train.safetensors",
         validation="data/{dataset}/validation.safetensors",
         test="data/{dataset}/test.safetensors",
+        record="data/{dataset}/source.json",
     log:
         "logs/{dataset}/prepare.log",
     benchmark:
@@ -38,8 +52,10 @@ rule prepare:
         mem_mb=4000,
         runtime=60,
     params:
-        settings=settings("prepare"),
-        inputs=named_inputs,
+        # a change of this alone runs the job again: where the content lies does not
+        deciding=lambda wildcards: asked(sources.state, PLAN, wildcards.dataset).content.deciding,
+        settings=untracked_settings("prepare"),
+        inputs=lambda wildcards, input: named({"source": source_place(wildcards)}),
         outputs=named_outputs,
     shell:
         stage("prepare")

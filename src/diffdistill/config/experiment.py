@@ -1,7 +1,7 @@
 """An experiment: its blocks, what must fit between them, and what follows from them."""
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
@@ -11,22 +11,16 @@ from diffdistill.config.fid import Checkpoint, Fid
 from diffdistill.config.fields import Block, Name, PositiveInt
 from diffdistill.config.generator import Generator, TrainGenerator
 from diffdistill.config.model import Model
+from diffdistill.config.protocols import with_named_protocol
+from diffdistill.config.refine import Refine
 from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select
 from diffdistill.config.source import Source
 from diffdistill.config.study import SAMPLE_SETS, Run, Study
-from diffdistill.config.training import Train, Tune, checkpoint_name
+from diffdistill.config.training import Ema, Train, Tune, checkpoint_name
 from diffdistill.errors import UserError
 
 MAX_MEASUREMENTS = 2_000
 """FID measurements and pilot trainings of one experiment; each is a job or a good part of one."""
-
-
-class Ema(NamedTuple):
-    """EMA weights that training keeps: their name, iteration and decay."""
-
-    name: str
-    step: int
-    ema_decay: float
 
 
 class Experiment(Block):
@@ -48,6 +42,8 @@ class Experiment(Block):
     """Null: the checkpoint is sampled as it is."""
     sample: Sample | None = None
     select: Select = Select()
+    refine: Refine | None = None
+    """Null: the selection is the distilled set as it is."""
     classifier: Classifier = Classifier()
     evaluate: Evaluate
     study: Study | None = None
@@ -56,20 +52,23 @@ class Experiment(Block):
     """Null: no audit."""
     export: Export = Export()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named_protocol(cls, values: Any) -> Any:
+        return with_named_protocol(values)
+
     @model_validator(mode="after")
     def _blocks_fit_the_generator(self) -> Self:
-        trained = {"model": self.model, "train": self.train, "sample": self.sample}
-        optional = {"fid": self.fid, "tune": self.tune}
-        if self.trains:
-            missing = [name for name, block in trained.items() if block is None]
-            if missing:
-                raise ValueError(f"{missing[0]} is missing; generator.kind 'train' needs it")
-        else:
-            given = [name for name, block in (trained | optional).items() if block is not None]
-            if given:
-                raise ValueError(f"generator.kind '{self.generator.kind}' takes no {given[0]}; remove it")
-            if self.checkpoint != Checkpoint():
-                raise ValueError(f"generator.kind '{self.generator.kind}' takes no checkpoint; remove it")
+        kind = self.generator.kind
+        required = {"train": {"model", "train", "sample"}, "samples": set[str]()}.get(kind, {"sample"})
+        allowed = required | ({"fid", "tune", "checkpoint"} if self.trains else set())
+        given = {name for name in ("model", "train", "fid", "tune", "sample") if getattr(self, name) is not None}
+        if self.checkpoint != Checkpoint():
+            given.add("checkpoint")
+        for name in sorted(required - given):
+            raise ValueError(f"{name} is missing; generator.kind '{kind}' needs it")
+        for name in sorted(given - allowed):
+            raise ValueError(f"generator.kind '{kind}' takes no {name}; remove it")
         return self
 
     @model_validator(mode="after")
@@ -151,6 +150,19 @@ class Experiment(Block):
             )
 
     @model_validator(mode="after")
+    def _refining_fits(self) -> Self:
+        if self.refine is None or self.refine.parametrisation != "latent":
+            return self
+        if not self.trains:
+            raise ValueError(
+                f"refine.parametrisation 'latent' needs a diffusion model, but generator.kind '{self.generator.kind}' "
+                "has none; set it to pixels"
+            )
+        if self.refine.solver.algorithm == "consistency" and self.tune is None:
+            raise ValueError("refine.solver.algorithm 'consistency' needs tuned weights; add the block tune")
+        return self
+
+    @model_validator(mode="after")
     def _study_fits(self) -> Self:
         study = self.study
         if study is None:
@@ -168,6 +180,10 @@ class Experiment(Block):
                 )
         if study.resamplings and not self.trains:
             raise ValueError(f"study.resamplings: generator.kind '{self.generator.kind}' cannot sample; remove it")
+        if study.resamplings and self.refine is not None:
+            raise ValueError("study.resamplings does not refine what it samples; remove it, or the block refine")
+        if study.budget_fractions and self.refine is not None:
+            raise ValueError("study.budget_fractions: a refined set is no part of the samples; leave the list empty")
         if study.resamplings and len(self.evaluate.seeds) < 2:
             raise ValueError("study.resamplings needs at least two evaluate.seeds to separate sets from trainings")
         return self
@@ -176,6 +192,11 @@ class Experiment(Block):
     def trains(self) -> bool:
         """Whether a diffusion model is trained here."""
         return isinstance(self.generator, TrainGenerator)
+
+    @property
+    def sampling_rule(self) -> str:
+        """The rule that makes the samples: sample, generate or import_set."""
+        return {"train": "sample", "samples": "import_set"}.get(self.generator.kind, "generate")
 
     @property
     def checkpoint_by(self) -> str:
@@ -196,7 +217,9 @@ class Experiment(Block):
 
     @property
     def sample_sets(self) -> tuple[TrainSet, ...]:
-        """If the distilled set is a selection: the sets of samples that it is compared with."""
+        """If the distilled set is a selection or refined: the sets of samples that it is compared with."""
+        if self.refine is not None:
+            return SAMPLE_SETS
         setups = self.checkpoint.setups
         blocks = (self.select,) if setups is None else tuple(setup.select for setup in setups)
         methods = {block.method for block in blocks if block is not None} - {"all"}
@@ -225,13 +248,6 @@ class Experiment(Block):
         """Iterations between EMA weights that are kept."""
         assert self.train is not None
         return self.train.iterations if self.fid is None else self.fid.every
-
-    def slice_ends(self) -> list[int]:
-        """The iterations at which a training job ends, the last one included; none if nothing is trained."""
-        if self.train is None:
-            return []
-        ends = list(range(self.train.slice_iterations, self.train.iterations, self.train.slice_iterations))
-        return [*ends, self.train.iterations]
 
     def ema_steps(self) -> list[int]:
         """The iterations whose EMA weights are kept."""
@@ -278,14 +294,3 @@ class Experiment(Block):
             return (SamplingSetup(solver=self.sample.solver, guidance=self.sample.guidance, select=select),)
         solver = self.sample.solver
         return tuple(setup.model_copy(update={"solver": setup.solver or solver}) for setup in self.checkpoint.setups)
-
-    def slice_of(self, step: int) -> int:
-        """The end of the slice that passes iteration `step`."""
-        return next(end for end in self.slice_ends() if end >= step)
-
-    def slice_before(self, end: int) -> int | None:
-        """The end of the slice before the one that ends at `end`; None for the first. Raises UserError for another."""
-        ends = self.slice_ends()
-        if end not in ends:
-            raise UserError(f"no training slice ends at iteration {end}; slices end at {ends}")
-        return ends[ends.index(end) - 1] if end != ends[0] else None

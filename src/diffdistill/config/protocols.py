@@ -22,9 +22,8 @@ def with_named_protocol(experiment: Any) -> Any:
 
     Raises ValueError for an unknown name, or if track 1 is given another number of images than it tests.
     """
-    if not isinstance(experiment, Mapping) or not isinstance(evaluate := experiment.get("evaluate"), Mapping):
-        return experiment
-    if not isinstance(name := evaluate.get("protocol"), str):
+    evaluate = experiment.get("evaluate") if isinstance(experiment, Mapping) else None
+    if not isinstance(evaluate, Mapping) or not isinstance(name := evaluate.get("protocol"), str):
         return experiment
     if name not in EPOCHS:
         raise ValueError(f"evaluate.protocol: no protocol is called '{name}'; known: {', '.join(EPOCHS)}")

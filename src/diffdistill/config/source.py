@@ -1,10 +1,65 @@
 """Where images come from."""
 
-from typing import Literal, Self
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from diffdistill.config.fields import Block, Checksum, FilePath, NonNegativeInt, PositiveInt, file_name, short
+
+Pattern = Annotated[str, Field(min_length=1)]
+"""Such as *.txt; without '/' it fits any part of a path."""
+
+
+class Splits(Block):
+    """Which folder is which split; all null: the folders at the top are classes, whatever they are called."""
+
+    train: FilePath | None = None
+    validation: FilePath | None = None
+    test: FilePath | None = None
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Folder by split."""
+        found = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {split: folder for split, folder in found.items() if folder is not None}
+
+    @model_validator(mode="after")
+    def _train_too(self) -> Self:
+        if self.named and self.train is None:
+            raise ValueError("train is missing; name its folder too")
+        if len({folder.strip("/") for folder in self.named.values()}) < len(self.named):
+            raise ValueError(f"one folder is named twice: {', '.join(self.named.values())}")
+        return self
+
+
+class Groups(Block):
+    """Which images belong together, such as those of one person; they stay in one split."""
+
+    table: FilePath | None = None
+    """A csv of image path (relative to the source) and group."""
+    pattern: str | None = None
+    """A regular expression with one capture group, searched in the image's path."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, values: Any) -> Any:
+        if isinstance(values, str):
+            return {"table": values} if values.lower().endswith(".csv") else {"pattern": values}
+        return values
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if (self.table is None) == (self.pattern is None):
+            raise ValueError("give either table or pattern")
+        if self.pattern is not None:
+            try:
+                captured = re.compile(self.pattern).groups
+            except re.error as error:
+                raise ValueError(f"{short(self.pattern)} is no regular expression ({error})") from None
+            if captured != 1:
+                raise ValueError(f"{short(self.pattern)} has {captured} capture groups, exactly one is needed")
+        return self
 
 
 class Source(Block):
@@ -17,11 +72,24 @@ class Source(Block):
     """Addresses of the archive, tried in turn; fetched once, before any other job."""
     checksum: Checksum | None = None
     """Of the archive; needed with urls."""
+    verify: Literal["dates", "contents"] = "dates"
+    """What shows that the source has changed: names, sizes and dates of its files, or names and contents."""
     size: PositiveInt | None = None
     """Side in pixels that a folder's pictures are cropped and scaled to; null: all must have one size."""
-    validation_per_class: PositiveInt
+    bits: Annotated[PositiveInt, Field(le=16)] | None = None
+    """Significant bits of a folder's 16-bit pictures, such as 12; null: found over the whole set."""
+    skip: tuple[Pattern, ...] = ()
+    """Files and folders to leave out of a folder, such as "*.txt"."""
+    splits: Splits | None = None
+    """Which folders are splits; null: by their usual names (train, val, test and the like)."""
+    groups: Groups | None = None
+    """Which images belong together; null: each stands alone."""
+    empty_classes: Literal["refuse", "drop"] = "refuse"
+    """What to do about a class without train images."""
+    validation_per_class: PositiveInt | None = None
+    """Cut from the train images; null only if a folder has a validation split of its own."""
     test_per_class: PositiveInt | None = None
-    """Cut from the images where the source publishes no test split."""
+    """Cut from the train images if the source has no test split."""
     seed: NonNegativeInt = 0
 
     @model_validator(mode="after")
@@ -40,9 +108,23 @@ class Source(Block):
                 raise ValueError(
                     f"{short(url)} is no address that ends in a file's name, such as https://host/name.zip"
                 )
-        if self.size is not None and self.kind != "folder":
-            raise ValueError("size is for a folder's pictures; the other sources have one")
         return self
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Self:
+        if self.kind != "folder":
+            for key in ("size", "bits", "skip", "splits", "groups"):
+                if getattr(self, key):
+                    raise ValueError(f"{key} is for a folder of pictures, not for '{self.kind}'")
+            if self.validation_per_class is None:
+                raise ValueError(f"validation_per_class is missing; '{self.kind}' has no validation split")
+        return self
+
+    @property
+    def how_cut(self) -> dict[str, Any]:
+        """What decides the splits of a given content; where the content lies does not."""
+        where = {"path": True, "urls": True, "checksum": True, "verify": True, "groups": {"table"}}
+        return self.model_dump(mode="json", exclude=where)  # type: ignore[arg-type]
 
     def file(self, dataset: str) -> str | None:
         """Where the archive or folder lies once it is there; None for bundled images."""

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from diffdistill.config import evaluation, fid, generator, model, sampling, source, study, training
+from diffdistill.config import evaluation, fid, generator, model, refine, sampling, source, study, training
 from diffdistill.config.fields import Block, Checksum, Name, NonNegativeInt, PositiveInt, UnitInterval
 
 
@@ -25,10 +25,21 @@ class Fetch(Settings):
     """Accept a file without a checksum."""
 
 
+class Content(Block):
+    """What the dry run knows of the content of a source; it goes into the record beside the splits."""
+
+    version: str
+    fingerprint: str
+    deciding: str
+    inputs: tuple[str, ...]
+
+
 class Prepare(Settings):
     """Read an archive, a folder or bundled images; write the train, validation and test splits."""
 
     source: source.Source
+    content: Content | None = None
+    """null in a job that is run by hand."""
 
 
 class ImportSet(Settings):
@@ -137,6 +148,15 @@ class Selection(Settings):
     """Select the distilled set from the samples."""
 
     select: sampling.Select
+
+
+class Refine(Settings):
+    """Refine a small set until networks react to it as to the real train split."""
+
+    lower_for_memory = "refine.batch_real"
+    refine: refine.Refine
+    protocol: evaluation.Protocol
+    """Of the experiment: normalisation, augmentation and the ConvNets' size."""
 
 
 class Evaluate(Settings):
@@ -252,6 +272,7 @@ STAGES: Mapping[str, type[Settings]] = {
     "sample": Sample,
     "generate": Generate,
     "selection": Selection,
+    "refine": Refine,
     "evaluate": Evaluate,
     "accuracy": Accuracy,
     "study_run": StudyRun,

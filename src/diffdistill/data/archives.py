@@ -1,6 +1,5 @@
 """Archives and folders, read file by file into memory: nothing is ever unpacked to disk."""
 
-import hashlib
 import lzma
 import stat
 import tarfile
@@ -10,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Self
 
+from diffdistill.data import tree
 from diffdistill.errors import UserError
-from diffdistill.runtime import files
 
 MEMBER_LIMIT = 1 << 30
 """Bytes that one file in an archive may claim; CIFAR's largest has 155 MB."""
@@ -23,70 +22,58 @@ HEADER_LIMIT = 1 << 20
 """Bytes of a tar's extended header: tarfile reads it at once, before anybody can look at the member."""
 
 Wanted = Callable[[str], bool]
+_FOLDER = b"a folder, known by this object's identity"
 _BROKEN = (
     OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
     RuntimeError, NotImplementedError, ValueError, UnicodeError,
 )  # fmt: skip
 
 
-def names(path: Path) -> list[str]:
-    """Names of all files, sorted, with '/' between folders. Raises UserError as read does."""
+def names(path: Path | str) -> list[str]:
+    """Names of all files that count, sorted, with '/' between folders. Raises UserError as read does."""
+    return listing(path).names
+
+
+def listing(path: Path | str, *, skip: tuple[str, ...] = ()) -> tree.Listing:
+    """Files and folders of a folder or an archive, without what tree.left_by_systems and `skip` leave out.
+
+    Raises UserError as read does.
+    """
+    path = Path(path)
     if path.is_dir():
-        return sorted(_readable(path, file.relative_to(path).as_posix()) for file in _below(path, ()))
-    return sorted(name for name, _ in _entries(path, lambda name: False))
+        return tree.walk(path, skip=skip)
+    found = tree.Listing()
+    for name, data in _entries(path, lambda name: False, folders=True):
+        if name != ".":
+            found.add(name, None if data is _FOLDER else (), skip)
+    return found.in_order()
 
 
-def read(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes]]:
+def read(path: Path | str, wanted: Wanted, *, skip: tuple[str, ...] = ()) -> Iterator[tuple[str, bytes]]:
     """Name and content of the wanted files of a folder, a zip or a tar (plain, gz, bz2, xz).
 
-    Folders come in sorted order, without hidden files and with links followed; archives come in their own order. Raises
-    OSError if a part of a folder cannot be read, UserError naming the archive if it is missing, broken, holds links,
-    devices, names that point outside, a name twice, or claims to unpack to more than is plausible.
+    Folders come in sorted order, with links followed; archives come in their own order. What tree.left_by_systems
+    names is left out of both, and `skip` of a folder. Raises OSError if a part of a folder cannot be read, UserError
+    naming the archive if it is missing, broken, holds links, devices, names that point outside, a name twice, or claims
+    to unpack to more than is plausible.
     """
+    path = Path(path)
     if path.is_dir():
-        for name in filter(wanted, names(path)):
+        for name in filter(wanted, listing(path, skip=skip).names):
             yield name, (path / name).read_bytes()
         return
-    for name, data in _entries(path, wanted):
+    for name, data in _entries(path, lambda name: not tree.left_by_systems(name) and wanted(name)):
         if data is not None:
             yield name, data
 
 
-def checksum(path: Path) -> str:
+def checksum(path: Path | str, *, skip: tuple[str, ...] = ()) -> str:
     """Hexadecimal SHA-256 of an archive, or of the names and contents of a folder's files."""
-    if not path.is_dir():
-        return files.sha256(path)
-    digest = hashlib.sha256()
-    for name in names(path):
-        digest.update(f"{name}\0{files.sha256(path / name)}\n".encode())
-    return digest.hexdigest()
+    return tree.digests(Path(path), skip=skip)["sha256"]
 
 
-def _below(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:
-    """All files below a folder: pathlib's and os.walk would pass over linked and unreadable folders in silence."""
-    here = folder.resolve()
-    if here in above:
-        raise UserError(f"{folder}: a link back to a folder that holds it; remove it")
-    for found in folder.iterdir():
-        if found.name.startswith("."):
-            continue
-        if found.is_dir():
-            yield from _below(found, (*above, here))
-        elif found.is_file():
-            yield found
-        else:
-            raise UserError(f"{found}: neither a file nor a folder, or a link to nothing; mend or remove it")
-
-
-def _readable(path: Path, name: str) -> str:
-    """The name. Raises UserError if it is not text, so that nothing later can be told about it."""
-    if any(0xD800 <= ord(letter) <= 0xDFFF for letter in name):
-        raise UserError(f"{path}: the name {name!r} is not valid UTF-8; rename it")
-    return name
-
-
-def _entries(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes | None]]:
-    """Every file of an archive, with its content where wanted."""
+def _entries(path: Path, wanted: Wanted, *, folders: bool = False) -> Iterator[tuple[str, bytes | None]]:
+    """Every file of an archive, with its content where wanted; its folders, with _FOLDER, where these are asked for."""
     if not path.exists():
         raise UserError(f"{path}: no such file or folder; fetch it, or give its place")
     try:
@@ -94,7 +81,9 @@ def _entries(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes | None]]:
             start = file.read(4)
         # by its first bytes: zipfile.is_zipfile also takes a tar for a zip whose last file is one
         entries = _zip_entries if start in (b"PK\3\4", b"PK\5\6") else _tar_entries
-        yield from entries(path, wanted)
+        for name, data in entries(path, wanted):
+            if data is not _FOLDER or folders:
+                yield name, data
     except PermissionError:
         raise
     except _BROKEN as error:
@@ -109,9 +98,14 @@ class _Guard:
         self._path, self._seen, self._total = path, set[str](), 0
         self._limit = max(RATIO_FREE, RATIO_LIMIT * path.stat().st_size)
 
+    def folder(self, name: str) -> str:
+        """The name of a folder; nothing is ever made under it, so it is only cleaned."""
+        tree.require_text(self._path, name)
+        return PurePosixPath(name.replace("\\", "/")).as_posix()
+
     def name(self, name: str, size: int, link_or_device: bool) -> str:
         """The name to use. Raises UserError for a member that is refused."""
-        _readable(self._path, name)
+        tree.require_text(self._path, name)
         if link_or_device:
             raise self._refuse(name, "is a link or a device")
         pure = PurePosixPath(name.replace("\\", "/"))
@@ -135,6 +129,7 @@ def _zip_entries(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes | None
     with zipfile.ZipFile(path) as archive:
         for member in archive.infolist():
             if member.is_dir():
+                yield guard.folder(member.filename), _FOLDER
                 continue
             kind = stat.S_IFMT(member.external_attr >> 16)
             name = guard.name(member.filename, member.file_size, kind not in (0, stat.S_IFREG))
@@ -159,6 +154,7 @@ def _tar_entries(path: Path, wanted: Wanted) -> Iterator[tuple[str, bytes | None
         for member in archive:
             archive.members = []  # type: ignore[attr-defined]  # tarfile would keep them all
             if member.isdir():
+                yield guard.folder(member.name), _FOLDER
                 continue
             name = guard.name(member.name, member.size, not member.isreg() or member.issparse())
             file = archive.extractfile(member) if wanted(name) else None

@@ -84,26 +84,27 @@ def cutout(x: Tensor, centre_rows: Tensor, centre_columns: Tensor) -> Tensor:
 FAMILIES = ("color", "crop", "cutout", "flip", "scale", "rotate")
 
 
-def apply_family(x: Tensor, family: str, generator: torch.Generator) -> Tensor:
-    """Draw for one family and apply it. Raises ValueError for an unknown one."""
+def apply_family(x: Tensor, family: str, generator: torch.Generator, *, siamese: bool = False) -> Tensor:
+    """Draw for one family and apply it; siamese: one draw for all images. Raises ValueError for an unknown one."""
     B, _, H, W = x.shape
+    draws = 1 if siamese else B
 
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(shape, generator=generator).to(x.device)
+    def uniform(*axes: int) -> Tensor:
+        return torch.rand((draws, *axes), generator=generator).to(x.device).expand(B, *axes)
 
     def whole(low: int, high: int) -> Tensor:
-        return torch.randint(low, high, (B, 1, 1), generator=generator).to(x.device)
+        return torch.randint(low, high, (draws, 1, 1), generator=generator).to(x.device).expand(B, 1, 1)
 
     if family == "color":
         for primitive in (brightness, saturation, contrast):
-            x = primitive(x, uniform(B, 1, 1, 1))
+            x = primitive(x, uniform(1, 1, 1))
         return x
     if family == "flip":
-        return flip(x, uniform(B, 1, 1, 1))
+        return flip(x, uniform(1, 1, 1))
     if family == "scale":
-        return scale(x, uniform(B), uniform(B))
+        return scale(x, uniform(), uniform())
     if family == "rotate":
-        return rotate(x, uniform(B))
+        return rotate(x, uniform())
     if family == "crop":
         rows, columns = int(H * CROP + 0.5), int(W * CROP + 0.5)
         return crop(x, whole(-rows, rows + 1), whole(-columns, columns + 1))
@@ -113,14 +114,18 @@ def apply_family(x: Tensor, family: str, generator: torch.Generator) -> Tensor:
     raise ValueError(f"unknown augmentation '{family}'; known: {', '.join(FAMILIES)}")
 
 
-def augment(x: Tensor, strategy: str, generator: torch.Generator, *, mode: str = "one") -> Tensor:
+def augment(
+    x: Tensor, strategy: str, generator: torch.Generator, *, mode: str = "one", siamese: bool = False
+) -> Tensor:
     """One family of the strategy, drawn for the whole batch (the challenge's way), or with mode `each` all in turn.
 
-    strategy: families joined by underscores, "" for none. x: normalised images (B, C, H, W).
+    strategy: families joined by underscores, "" for none. x: normalised images (B, C, H, W). siamese: every image gets
+    the same transform, which depends on the generator's state and not on B: two batches of different sizes are
+    transformed alike with generators in one state, as matching real and synthetic images requires.
     """
     families = [family for family in strategy.split("_") if family]
     if mode == "one" and families:
         families = [families[int(torch.randint(len(families), (1,), generator=generator))]]
     for family in families:
-        x = apply_family(x, family, generator)
+        x = apply_family(x, family, generator, siamese=siamese)
     return x

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from diffdistill.data import archives
-from diffdistill.data.raw import Array, RawData, in_sorted_order
+from diffdistill.data.raw import Array, RawData, Split, in_sorted_order
 from diffdistill.errors import UserError
 
 
@@ -37,11 +37,12 @@ _LAYOUTS = (
 )  # fmt: skip
 
 
-def read(path: Path) -> RawData:
+def read(path: Path | str) -> RawData:
     """Images uint8 (N, 3, 32, 32) of the .tar.gz or of its unpacked folder, in the archive's order of pictures.
 
     Raises UserError if a file of the layout is missing, or holds anything but arrays, lists and text.
     """
+    path = Path(path)
     contents: dict[str, dict[str, Any]] = {}
     # by folder and name: a stray `train` elsewhere in an archive is not CIFAR's
     places = {f"{layout.folder}/{name}" for layout in _LAYOUTS for name in (*layout.train, layout.test, layout.meta)}
@@ -74,7 +75,8 @@ def read(path: Path) -> RawData:
     test_images, test_labels = parts[-1]
     classes, train_labels = in_sorted_order(names, train_labels, str(path))
     _, test_labels = in_sorted_order(names, test_labels, str(path))
-    return RawData(train_images, train_labels, test_images, test_labels, classes, archives.checksum(path))
+    train, test = Split(train_images, train_labels), Split(test_images, test_labels)
+    return RawData(train, test, classes, archives.checksum(path))
 
 
 def _pictures(content: dict[str, Any], labels_key: str, source: str) -> tuple[Array, Array]:

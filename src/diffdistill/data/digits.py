@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from diffdistill.data.raw import RawData
+from diffdistill.data.raw import RawData, Split
 
 
-def read(path: Path | None = None) -> RawData:
+def read(path: Path | str | None = None) -> RawData:
     """Grey levels 0..16 become 0..255; no test split is published. `path` is not needed."""
     from sklearn.datasets import load_digits
 
@@ -16,4 +16,4 @@ def read(path: Path | None = None) -> RawData:
     images = np.rint(values.reshape(-1, 1, 8, 8) * 255 / 16).astype(np.uint8)
     labels = labels.astype(np.int64)
     checksum = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
-    return RawData(images, labels, None, None, [str(digit) for digit in range(10)], checksum)
+    return RawData(Split(images, labels), None, [str(digit) for digit in range(10)], checksum)

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from diffdistill.data import archives
-from diffdistill.data.raw import Array, RawData, in_sorted_order
+from diffdistill.data.raw import Array, RawData, Split, in_sorted_order
 from diffdistill.errors import UserError
 
 FASHION_MNIST = [
@@ -24,7 +24,7 @@ _FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx
 _UNSIGNED_BYTES = 8
 
 
-def read(path: Path, *, classes: list[str] | None = None) -> RawData:
+def read(path: Path | str, *, classes: list[str] | None = None) -> RawData:
     """Images uint8 (N, 1, H, W) of a folder or archive with the four files; the t10k pair may be absent.
 
     classes: the names of labels 0, 1, ...; None names them by number. Raises UserError if a file is missing or broken.
@@ -43,18 +43,18 @@ def read(path: Path, *, classes: list[str] | None = None) -> RawData:
     if classes is None:
         count = 1 + max(int(arrays[name].max(initial=0)) for name in arrays if "labels" in name)
         classes = [f"{label:0{len(str(count - 1))}}" for label in range(count)]
-    splits: list[tuple[Array | None, Array | None]] = []
+    splits: list[Split | None] = []
     for images_file, labels_file in (_FILES[:2], _FILES[2:]):
         if images_file not in arrays:
-            splits.append((None, None))
+            splits.append(None)
             continue
         images, labels = arrays[images_file], arrays[labels_file]
         if len(images) != len(labels):
             raise UserError(f"{path}: {len(images)} images in {images_file}, {len(labels)} labels; fetch both again")
-        splits.append((images[:, None], in_sorted_order(classes, labels, f"{path}: {labels_file}")[1]))
-    (train_images, train_labels), (test_images, test_labels) = splits
-    assert train_images is not None and train_labels is not None
-    return RawData(train_images, train_labels, test_images, test_labels, sorted(classes), archives.checksum(path))
+        splits.append(Split(images[:, None], in_sorted_order(classes, labels, f"{path}: {labels_file}")[1]))
+    train, test = splits
+    assert train is not None
+    return RawData(train, test, sorted(classes), archives.checksum(path))
 
 
 def _array(data: bytes, dimensions: int, source: str) -> Array:

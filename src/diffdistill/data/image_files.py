@@ -1,7 +1,7 @@
 """The one format of images inside the workflow: uint8 (N, C, H, W) with int64 labels and class names."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,8 @@ class ImageSet:
     labels: Tensor
     classes: list[str]
     metadata: dict[str, str]
+    groups: Tensor | None = None
+    """int64 (N,), equal for images that belong together; None if each stands alone."""
 
 
 def to_bytes(x: Tensor) -> Tensor:
@@ -77,36 +79,72 @@ def _checked(
     return x, y
 
 
+def _checked_groups(groups: Tensor | np.ndarray[Any, Any], count: int) -> Tensor:
+    numbers = _contiguous(groups)
+    if numbers.dtype != torch.int64 or numbers.shape != (count,):
+        raise ValueError(f"groups must be int64 ({count},), found {numbers.dtype} {tuple(numbers.shape)}")
+    return numbers
+
+
 def save(
-    path: Path,
+    path: Path | str,
     images: Tensor | np.ndarray[Any, Any],
     labels: Tensor | np.ndarray[Any, Any],
     metadata: Mapping[str, str],
+    *,
+    groups: Tensor | np.ndarray[Any, Any] | None = None,
 ) -> None:
     """Write one set; metadata["classes"] is the JSON list of class names. Raises ValueError for other types."""
     x, y = _checked(images, labels, metadata)
-    tensor_files.save(path, {"images": x, "labels": y}, metadata)
+    tensors = {"images": x, "labels": y}
+    if groups is not None:
+        tensors["groups"] = _checked_groups(groups, len(y))
+    tensor_files.save(Path(path), tensors, metadata)
 
 
-def load(path: Path) -> ImageSet:
+def load(path: Path | str) -> ImageSet:
     """Raises UserError naming the file if it is missing, broken, or holds no labelled images."""
-    tensors, metadata = tensor_files.load(path)
+    tensors, metadata = tensor_files.load(Path(path))
     try:
         images, labels = _checked(tensors["images"], tensors["labels"], metadata)
+        groups = _checked_groups(tensors["groups"], len(labels)) if "groups" in tensors else None
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: not a set of labelled images ({error}); make it again") from error
-    return ImageSet(images, labels, _classes(metadata), metadata)
+    return ImageSet(images, labels, _classes(metadata), metadata, groups)
 
 
-def load_labels_and_metadata(path: Path) -> tuple[Tensor, dict[str, str]]:
+def load_labels_and_metadata(path: Path | str) -> tuple[Tensor, dict[str, str]]:
     """Labels int64 (N,) and metadata, without reading the images. Raises UserError as load does."""
-    tensors, metadata = tensor_files.load(path, lambda name: name == "labels")
+    tensors, metadata = tensor_files.load(Path(path), lambda name: name == "labels")
     try:
         labels = tensors["labels"]
         _checked(torch.empty(len(labels), 0, 0, 0, dtype=torch.uint8), labels, metadata)
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path}: not a set of labelled images ({error}); make it again") from error
     return labels, metadata
+
+
+def load_rows(path: Path, rows: Sequence[int]) -> Tensor:
+    """The images uint8 (B, C, H, W) of some rows; the rest of the file is not read. Raises UserError as load does."""
+    try:
+        images = tensor_files.load_rows(path, "images", rows)
+    except (KeyError, IndexError) as error:
+        raise UserError(f"{path}: not a set of labelled images ({error}); make it again") from error
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise UserError(f"{path}: images must be uint8 (N, C, H, W), found {images.dtype}; make it again")
+    return images
+
+
+def stored_images(path: Path) -> int:
+    """How many images a set counts as: fewer than it has if several were stored as one. Raises UserError as load does.
+
+    A set says so under `stored_images` in its metadata.
+    """
+    labels, metadata = load_labels_and_metadata(path)
+    stored = metadata.get("stored_images", str(len(labels)))
+    if not stored.isdecimal() or not 0 < int(stored) <= max(1, len(labels)):
+        raise UserError(f"{path}: 'stored_images' is {stored!r}, the set has {len(labels)} images; make it again")
+    return min(int(stored), len(labels))
 
 
 def require_same_classes(path_a: Path, set_a: ImageSet, path_b: Path, set_b: ImageSet) -> None:
@@ -167,12 +205,13 @@ class Writer:
     its name with finish(); leaving the block otherwise leaves nothing.
     """
 
-    def __init__(self, path: Path, image_shape: tuple[int, ...], metadata: Mapping[str, str]) -> None:
-        self._path, self._shape, self._metadata = path, image_shape, dict(metadata)
+    def __init__(self, path: Path | str, image_shape: tuple[int, ...], metadata: Mapping[str, str]) -> None:
+        self._path, self._shape, self._metadata = Path(path), image_shape, dict(metadata)
         _classes(self._metadata)
         self._room = (len(json.dumps(self._metadata)) + HEADER_ROOM) // 8 * 8
         self._labels: list[Tensor] = []
-        self._context = files.replacing(path)
+        self._groups: list[Tensor] = []
+        self._context = files.replacing(self._path)
 
     def __enter__(self) -> "Writer":
         self._temporary = self._context.__enter__()
@@ -181,13 +220,20 @@ class Writer:
         self._finished = False
         return self
 
-    def append(self, images: Tensor | np.ndarray[Any, Any], labels: Tensor | np.ndarray[Any, Any]) -> None:
-        """images: uint8 (B, C, H, W); labels: int64 (B,)."""
+    def append(
+        self,
+        images: Tensor | np.ndarray[Any, Any],
+        labels: Tensor | np.ndarray[Any, Any],
+        groups: Tensor | np.ndarray[Any, Any] | None = None,
+    ) -> None:
+        """images: uint8 (B, C, H, W); labels: int64 (B,); groups: int64 (B,), for all batches or for none."""
         x, y = _checked(images, labels, self._metadata)
         if tuple(x.shape[1:]) != self._shape:
             raise ValueError(f"images of {self._shape} were announced, found {tuple(x.shape[1:])}")
         self._file.write(x.numpy().data)
         self._labels.append(y.clone())  # the caller may reuse its buffer for the next batch
+        if groups is not None:
+            self._groups.append(_checked_groups(groups, len(y)).clone())
 
     def finish(self, metadata: Mapping[str, str] | None = None) -> None:
         """Write labels and header, flush to disk, and move the file into place.
@@ -198,18 +244,24 @@ class Writer:
         if metadata is not None:
             _checked(torch.empty(len(labels), 0, 0, 0, dtype=torch.uint8), labels, metadata)
             self._metadata = dict(metadata)
+        groups = torch.cat(self._groups) if self._groups else None
+        if groups is not None and len(groups) != len(labels):
+            raise ValueError(f"{len(groups)} groups were given for {len(labels)} images")
         count, size = len(labels), len(labels) * int(np.prod(self._shape))
         gap = -size % 8  # int64 labels are read in place by some loaders: keep them aligned
         self._file.write(b"\0" * gap)
-        self._file.write(labels.numpy().tobytes())
         header: dict[str, Any] = {
             "__metadata__": self._metadata,
             "images": {"dtype": "U8", "shape": [count, *self._shape], "data_offsets": [0, size]},
-            "labels": {"dtype": "I64", "shape": [count], "data_offsets": [size, size + 8 * count]},
         }
         if gap:
             header["padding"] = {"dtype": "U8", "shape": [gap], "data_offsets": [size, size + gap]}
-            header["labels"]["data_offsets"] = [size + gap, size + gap + 8 * count]
+        end = size + gap
+        for name, numbers in (("labels", labels), ("groups", groups)):
+            if numbers is not None:
+                self._file.write(numbers.numpy().tobytes())
+                header[name] = {"dtype": "I64", "shape": [count], "data_offsets": [end, end + 8 * count]}
+                end += 8 * count
         text = json.dumps(header).encode()
         if len(text) > self._room:
             raise ValueError(f"the header takes {len(text)} bytes, {self._room} were kept for it")

@@ -84,20 +84,78 @@ class OnDisk:
         return copied
 
 
+class SourceError(UserError):
+    """A source that cannot be used as it is asked for; `argument` of the reader is what to change."""
+
+    def __init__(self, message: str, argument: str) -> None:
+        super().__init__(message)
+        self.argument = argument
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split as published."""
+
+    images: Images
+    """uint8 (N, C, H, W)."""
+    labels: Array
+    """int64 (N,), indices into the classes."""
+    names: list[str] | None = None
+    """Of the picture files, where there is one per image."""
+
+
 @dataclass(frozen=True)
 class RawData:
-    """Images uint8 (N, C, H, W); labels int64 (N,), indices into classes; test is None where none is published."""
+    """Splits as published, in one order of classes; test or validation is None where none is published."""
 
-    train_images: Images
-    train_labels: Array
-    test_images: Images | None
-    test_labels: Array | None
+    train: Split
+    test: Split | None
     classes: list[str]
     """Names in sorted order: the one order of classes there is."""
     checksum: str
     """Hexadecimal SHA-256 of the source."""
     class_titles: list[str] | None = None
     """For people, in the order of classes, where the names are codes."""
+    validation: Split | None = None
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The published splits by name."""
+        found = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in found.items() if split is not None}
+
+    @property
+    def train_images(self) -> Images:
+        return self.train.images
+
+    @property
+    def train_labels(self) -> Array:
+        return self.train.labels
+
+    @property
+    def test_images(self) -> Images | None:
+        return None if self.test is None else self.test.images
+
+    @property
+    def test_labels(self) -> Array | None:
+        return None if self.test is None else self.test.labels
+
+    def without_empty_classes(self) -> "RawData":
+        """The same images without the classes of which train has none. Raises UserError if another split has one."""
+        counts = np.bincount(self.train.labels, minlength=len(self.classes))
+        kept = np.flatnonzero(counts)
+        places = np.full(len(self.classes), -1)
+        places[kept] = np.arange(len(kept))
+        for name, split in self.splits.items():
+            if len(split.labels) and (places[split.labels] < 0).any():
+                lost = self.classes[int(split.labels[places[split.labels] < 0][0])]
+                raise UserError(f"class '{lost}' has images in {name}, but none in train; it cannot be left out")
+        moved = {name: replace(split, labels=places[split.labels]) for name, split in self.splits.items()}
+        titles = None if self.class_titles is None else [self.class_titles[label] for label in kept]
+        classes = [self.classes[label] for label in kept]
+        return RawData(
+            moved["train"], moved.get("test"), classes, self.checksum, titles, validation=moved.get("validation")
+        )
 
 
 def in_sorted_order(names: list[str], labels: Array, source: str) -> tuple[list[str], Array]:

@@ -10,19 +10,20 @@ import numpy as np
 
 from diffdistill.data import archives
 from diffdistill.data.decoding import Failures, decode
-from diffdistill.data.raw import Array, OnDisk, RawData
+from diffdistill.data.raw import Array, OnDisk, RawData, Split
 from diffdistill.errors import UserError
 
 SIDE = 64
 ANNOTATIONS = "val/val_annotations.txt"
 
 
-def read(path: Path) -> RawData:
+def read(path: Path | str) -> RawData:
     """Images uint8 (N, 3, 64, 64) of the .zip or its unpacked folder; classes are the sorted WordNet ids.
 
     Train pictures come in the sorted order of their names, test pictures in that of val_annotations.txt, the one source
     of their labels. Raises UserError if lists and pictures do not agree, or a picture is broken.
     """
+    path = Path(path)
     names = archives.names(path)
     roots = [name.removesuffix("wnids.txt") for name in names if PurePosixPath(name).name == "wnids.txt"]
     if len(roots) != 1:
@@ -52,10 +53,8 @@ def read(path: Path) -> RawData:
     failures.raise_if_any(path)
     titles = dict(line.split("\t", 1) for line in texts.get("words.txt", "").splitlines() if "\t" in line)
     return RawData(
-        images.part(0, len(train)),
-        _labels(train),
-        images.part(len(train), len(test)),
-        _labels(test),
+        Split(images.part(0, len(train)), _labels(train), list(train)),
+        Split(images.part(len(train), len(test)), _labels(test), list(test)),
         classes,
         archives.checksum(path),
         [titles.get(wnid, wnid) for wnid in classes],
@@ -71,14 +70,10 @@ def _train_pictures(path: Path, root: str, names: list[str], position: dict[str,
     found = {}
     for name in names:
         parts = name[len(root) :].split("/")
-        if name.startswith(f"{root}train/") and len(parts) == 4 and parts[2] == "images" and parts[3][0] != ".":
+        if name.startswith(f"{root}train/") and len(parts) == 4 and parts[2] == "images":
             if parts[1] not in position:
                 raise UserError(f"{path}: {root}wnids.txt does not name the class of {name}; fetch it again")
             found[name] = position[parts[1]]
-    lacking = sorted(set(position.values()) - set(found.values()))
-    if lacking:
-        wnid = list(position)[lacking[0]]
-        raise UserError(f"{path}: {len(lacking)} classes have no train pictures, {wnid} for one; fetch it again")
     return found
 
 
@@ -99,7 +94,7 @@ def _test_pictures(
         if folder + name in found:
             raise UserError(f"{source} names {name} twice; fetch it again")
         found[folder + name] = position[wnid]
-    pictures = {name for name in names if name.startswith(folder) and not PurePosixPath(name).name.startswith(".")}
+    pictures = {name for name in names if name.startswith(folder)}
     for missing, what in ((pictures - found.keys(), "has no line for"), (found.keys() - pictures, "names absent")):
         if missing:
             example = PurePosixPath(min(missing)).name

@@ -68,8 +68,8 @@ def variance_split(accuracies: Array) -> Split:
 
 
 @dataclass(frozen=True)
-class Worth:
-    """Real images a class; 0 stands for fewer than the smallest number measured, infinity for more than the largest."""
+class RealEquivalentSize:
+    """Real images per class; 0: fewer than the smallest number measured, infinity: more than the largest."""
 
     value: float
     low: float
@@ -77,10 +77,10 @@ class Worth:
     """Bounds of the 95 % interval; not a number where an accuracy was measured once."""
 
 
-def worth(sizes: Sequence[float], real: Sequence[Array], distilled: Array) -> Worth:
-    """How many random real images a class give the accuracy of the distilled set.
+def real_equivalent_size(sizes: Sequence[float], real: Sequence[Array], distilled: Array) -> RealEquivalentSize:
+    """How many random real images per class give the accuracy of the distilled set.
 
-    sizes (P,): images a class, rising; real: the accuracies (S,) at each; distilled: those (S,) of the whole set. The
+    sizes (P,): images per class, rising; real: the accuracies (S,) at each; distilled: those (S,) of the whole set. The
     curve joins the means, made monotone by isotonic regression, by straight lines over the logarithm of the size.
     The interval is that of its value when each mean is drawn from mean + std / sqrt(S) * t with S - 1 degrees of
     freedom: what S trainings with other images and seeds leave open. Raises ValueError for less than two sizes.
@@ -91,7 +91,7 @@ def worth(sizes: Sequence[float], real: Sequence[Array], distilled: Array) -> Wo
     means = np.array([part.mean() for part in parts])
     value = _crossing(np.log(sizes), means[:-1], means[-1])
     if min(map(len, parts)) < 2:
-        return Worth(value, math.nan, math.nan)
+        return RealEquivalentSize(value, math.nan, math.nan)
     draws = np.random.default_rng(0)
     drawn = np.stack(
         [
@@ -102,7 +102,7 @@ def worth(sizes: Sequence[float], real: Sequence[Array], distilled: Array) -> Wo
     )  # (DRAWS, P + 1)
     values = np.sort([_crossing(np.log(sizes), row[:-1], row[-1]) for row in drawn])
     edge = (1 - INTERVAL) / 2  # a quantile that interpolates would fail between a number and infinity
-    return Worth(value, float(values[int(edge * DRAWS)]), float(values[int((1 - edge) * DRAWS) - 1]))
+    return RealEquivalentSize(value, float(values[int(edge * DRAWS)]), float(values[int((1 - edge) * DRAWS) - 1]))
 
 
 def _crossing(log_sizes: Array, accuracies: Array, level: float) -> float:

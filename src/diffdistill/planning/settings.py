@@ -6,6 +6,7 @@ from pathlib import Path
 
 from diffdistill.config import INCEPTION_CHECKSUM, INCEPTION_URL, stages
 from diffdistill.errors import UserError
+from diffdistill.planning import sources
 from diffdistill.planning.inputs import EXPORTS
 from diffdistill.planning.plan import Plan, Wildcards
 
@@ -24,8 +25,16 @@ def fetch(plan: Plan, wildcards: Wildcards) -> stages.Fetch:
     return stages.Fetch(urls=source.urls, checksum=source.checksum)
 
 
+def fetch_fingerprint(plan: Plan, wildcards: Wildcards) -> str:
+    """What decides the file that is fetched: not its address."""
+    if wildcards.dataset in ("inception", "weights"):
+        return fetch(plan, wildcards).checksum or ""
+    return sources.state(plan, wildcards.dataset).content.version
+
+
 def prepare(plan: Plan, wildcards: Wildcards) -> stages.Prepare:
-    return stages.Prepare(source=plan.source(wildcards.dataset))
+    content = sources.state(plan, wildcards.dataset).content
+    return stages.Prepare(source=plan.source(wildcards.dataset), content=content)
 
 
 def classifier(plan: Plan, wildcards: Wildcards) -> stages.Classifier:
@@ -109,8 +118,23 @@ def sample(plan: Plan, wildcards: Wildcards) -> stages.Sample:
     return stages.Sample(sample=one.sample)
 
 
+def import_set(plan: Plan, wildcards: Wildcards) -> stages.ImportSet:
+    return stages.ImportSet.model_validate({"generator": plan.experiment(wildcards).generator})
+
+
+def generate(plan: Plan, wildcards: Wildcards) -> stages.Generate:
+    one = plan.experiment(wildcards)
+    return stages.Generate.model_validate({"generator": one.generator, "sample": one.sample})
+
+
 def selection(plan: Plan, wildcards: Wildcards) -> stages.Selection:
     return stages.Selection(select=plan.experiment(wildcards).select)
+
+
+def refine(plan: Plan, wildcards: Wildcards) -> stages.Refine:
+    one = plan.experiment(wildcards)
+    assert one.refine is not None
+    return stages.Refine(refine=one.refine, protocol=one.evaluate.protocol)
 
 
 def real_run(plan: Plan, wildcards: Wildcards) -> stages.Evaluate:
@@ -170,9 +194,9 @@ def export_card(plan: Plan, wildcards: Wildcards) -> stages.ExportCard:
 SETTINGS: Mapping[str, Callable[[Plan, Wildcards], stages.Settings]] = {
     function.__name__: function
     for function in (
-        fetch, prepare, classifier, fid_reference, subclasses, train, weights, history, fid, pilot, checkpoint, tune,
-        sample, selection, real_run, evaluate, baseline, accuracy, study_run, study, resampling_settings, audit,
-        export, export_card,
+        fetch, prepare, classifier, fid_reference, subclasses, train, weights, history, fid, pilot, checkpoint,
+        tune, sample, import_set, generate, selection, refine, real_run, evaluate, baseline, accuracy, study_run,
+        study, resampling_settings, audit, export, export_card,
     )
 }  # fmt: skip
 """By rule."""

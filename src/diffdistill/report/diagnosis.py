@@ -1,7 +1,7 @@
-"""How good a distilled set is, what limits it, whether it copies its source, and what to change: in sentences.
+"""How good and how large a distilled set is, what limits it, whether it copies its source, and what to change.
 
-Each sentence follows from a measured number by a rule that stands here; none of them looks at the test split but the
-first. They are rules of thumb to start from.
+Each sentence follows from a measured number by a rule that stands here; only the first answer looks at the test split.
+They are rules of thumb to start from.
 """
 
 from collections.abc import Iterator
@@ -10,19 +10,21 @@ from typing import Any
 
 import pandas as pd
 
-from diffdistill.report import tables
-from diffdistill.report.results import Results
+from diffdistill.report import columns, tables
+from diffdistill.report.results import Experiment
 
 GOOD = 0.98
-"""Share of the real accuracy from which little is left to win."""
-LABELS_WRONG = 0.03
-"""By how much less a classifier may agree with generated labels than with real ones of validation."""
-LITTLE_RECALL = 0.6
+"""Relative accuracy from which little can be gained."""
+WRONG_LABELS = 0.03
+"""By how much the label agreement may be below that of real validation images."""
+LOW_RECALL = 0.6
 """Share of real images that lie among generated ones, below which much is missing."""
 STILL_FALLING = 0.97
-"""Of the FID before the last, below which the last says that training is not over."""
+"""Of the FID before the last one; a last FID below it says that training is not finished."""
 OVERHEAD = 0.2
-"""Share of the budget that may go into all but drawing."""
+"""Share of the budget that may go into other phases than sampling."""
+
+NOTHING = ("Nothing that was measured stands out.", "Nothing has to change; a longer training or budget may help.")
 
 
 @dataclass(frozen=True)
@@ -31,76 +33,123 @@ class Answer:
     sentences: list[str]
 
 
-def answers(results: Results, name: str, audit: dict[str, Any]) -> list[Answer]:
-    """Of one experiment; audit: what the rule of that name found."""
-    runs = tables.accuracies({name: results.accuracy[name]}, {name: results.baselines[name]})
-    rows = {row["train_set"]: row for row in runs.to_dict("records")}
-    found = list(_limits(results, name, rows))
-    limits = [limit for limit, _ in found] or ["Nothing that was measured stands out."]
-    changes = [change for _, change in found] or ["Nothing has to change; a longer training or budget may still pay."]
-    return [
+def answers(experiment: Experiment) -> list[Answer]:
+    """Of one experiment; a question that its files do not answer is left out."""
+    rows = rows_of(experiment)
+    limits = list(_limits(experiment, rows))
+    found = limits or ([NOTHING] if _sampled(experiment) else [])
+    answered = [
         Answer("How good is it?", list(_quality(rows))),
-        Answer("What limits it?", limits),
-        Answer("Is it private?", list(_privacy(audit))),
-        Answer("What to change?", changes),
+        Answer("How large is it?", list(size(experiment))),
+        Answer("What limits it?", [limit for limit, _ in found]),
+        Answer("Is it private?", list(_privacy(experiment.audit)) if experiment.audit is not None else []),
+        Answer("What to change?", [change for _, change in found]),
     ]
+    return [answer for answer in answered if answer.sentences]
+
+
+def rows_of(experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """Its rows of the accuracy table by train set; none without an accuracy."""
+    if not experiment.has("accuracy"):
+        return {}
+    rows = tables.accuracies([experiment]).to_dict("records")
+    return {str(row["train_set"]): {str(key): value for key, value in row.items()} for row in rows}
+
+
+def _sampled(experiment: Experiment) -> bool:
+    """Whether the set was sampled here, rather than finished elsewhere."""
+    return experiment.has("account") and experiment.generator.get("kind") != "samples"
+
+
+def size(experiment: Experiment) -> Iterator[str]:
+    """How many images and bytes the set has beside the real ones, and what decided their number."""
+    images, real = experiment.distilled or experiment.samples, experiment.real
+    if images is None:
+        return
+    share = columns.times(images.images / real.images).removesuffix("x")
+    yield (
+        f"The set has {images.images:,} images, {share} times as many as the {real.images:,} real train images: "
+        f"{columns.size(images.bytes)} of pixels against {columns.size(real.bytes)}."
+    )
+    if images.stored_images != images.images:
+        yield f"It stores them as {images.stored_images:,} images."
+    if experiment.generator_bytes is not None:
+        yield f"The weights of its generator take {columns.size(experiment.generator_bytes)}."
+    if (experiment.account or {}).get("budget_seconds"):
+        yield "The method limits the time for sampling, not the number of images: a faster machine makes more of them."
+    if images.empty_classes:
+        yield f"{len(images.empty_classes):,} of its {len(images.classes):,} classes have no image."
 
 
 def _quality(rows: dict[str, Any]) -> Iterator[str]:
-    generated, random, real = (rows[name] for name in ("distilled", "real-random", "real"))
-    accuracy = _accuracy(generated)
-    kept = "" if pd.isna(generated["kept"]) else f", {generated['kept']:.1%} of what all real images give"
-    yield f"ConvNets that saw generated images alone reach {accuracy} on real test images{kept}."
-    if "drawn" in rows:
-        said = [f"all {rows['drawn']['images']:,} that were drawn reach {_accuracy(rows['drawn'])}"]
-        if "drawn-random" in rows:
-            said.insert(0, f"as many of the drawn images, not selected, {_accuracy(rows['drawn-random'])}")
-        yield f"It is a selection: {'; '.join(said)}."
-    if random["images"] < real["images"]:
-        difference = generated["mean"] - random["mean"]
-        than = f"{random['images']:,} real images at random, as many as were generated"
-        yield f"That is {abs(difference):.4f} {'more' if difference >= 0 else 'less'} than {than}."
+    if "distilled" not in rows:
+        return
+    distilled, random, real = rows["distilled"], rows.get("real-random"), rows.get("real")
+    share = distilled["relative_accuracy"]
+    relative = "" if pd.isna(share) else f", a relative accuracy of {share:.1%}"
+    yield f"ConvNets trained on the distilled set alone reach {_accuracy(distilled)} on real test images{relative}."
+    compared = []
+    if "random-samples" in rows:
+        compared.append(f"as many random samples reach {_accuracy(rows['random-samples'])}")
+    if "all-samples" in rows:
+        samples = rows["all-samples"]
+        compared.append(f"all {samples['images']:,} samples reach {_accuracy(samples)}")
+    if compared:
+        yield f"The set is a selection: {'; '.join(compared)}."
+    if random is not None and (real is None or random["images"] < real["images"]):
+        difference = distilled["mean"] - random["mean"]
+        more = "more" if difference >= 0 else "less"
+        yield f"That is {abs(difference):.4f} {more} than {random['images']:,} random real images, which are as many."
 
 
 def _accuracy(row: dict[str, Any]) -> str:
-    return tables.spread(row["mean"], row["std"])
+    return columns.mean_std(row["mean"], row["std"])
 
 
-def _limits(results: Results, name: str, rows: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _limits(experiment: Experiment, rows: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What limits the set, and what to change about it."""
-    generated, random, real = (rows[name] for name in ("distilled", "real-random", "real"))
-    fid, account = next(iter(tables.by_length(results.fid[name]).values())), results.budget[name]
+    if experiment.fid is not None:
+        yield from _limits_of_training(next(iter(tables.by_ema(experiment.fid).values())))
+    if {"distilled", "real-random", "real"} <= set(rows):
+        distilled, random, real = (rows[name] for name in ("distilled", "real-random", "real"))
+        if random["images"] < real["images"] and distilled["mean"] > GOOD * random["mean"]:
+            more = "Sample more: raise sample.budget_seconds, or lower sample.solver.nfe."
+            yield (
+                "Number: the set trains about as well as the same number of real images, but it has "
+                f"{distilled['images']:,} images against {real['images']:,}.",
+                more if _sampled(experiment) else "Add images to the set.",
+            )
+    account = experiment.account or {}
+    seconds = account.get("seconds")
+    if isinstance(seconds, dict) and account.get("budget_seconds"):
+        other = 1 - seconds.get("sample", 0.0) / max(sum(seconds.values()), 1e-9)
+        if other > OVERHEAD:
+            yield (
+                f"Budget: {other:.0%} of the seconds went into other phases than sampling.",
+                "Raise sample.budget_seconds, or set sample.compile: false if compiling took them.",
+            )
+
+
+def _limits_of_training(fid: pd.DataFrame) -> Iterator[tuple[str, str]]:
     best = tables.lowest(fid)
     agreement, validation = best.get("label_agreement"), best.get("label_agreement_validation")
     recall = best.get("recall")
-    if not (pd.isna(agreement) or pd.isna(validation)) and validation - agreement > LABELS_WRONG:
+    if not (pd.isna(agreement) or pd.isna(validation)) and validation - agreement > WRONG_LABELS:
         yield (
-            f"Labels: a classifier trained on real images agrees with {agreement:.1%} of the generated labels, "
-            f"and with {validation:.1%} of real ones that it has not seen.",
-            "Train longer, or let that classifier mend labels: select.method: classifier, select.label_noise: relabel.",
+            f"Labels: the classifier trained on real images agrees with {agreement:.1%} of the labels of samples, and "
+            f"with {validation:.1%} of those of real validation images.",
+            "Train longer, or let the classifier correct labels: select.method: classifier and select.label_noise: "
+            "relabel.",
         )
-    if not pd.isna(recall) and recall < LITTLE_RECALL:
+    if not pd.isna(recall) and recall < LOW_RECALL:
         yield (
             f"Variety: {recall:.0%} of the real images lie among generated ones.",
-            "Train longer, or with more weights (model.embed_dim, model.depth); choose by pilot rather than FID.",
+            "Train longer or a larger network (block model); set checkpoint.by: pilot instead of fid.",
         )
     if len(fid) > 1 and best["step"] == fid["step"].iloc[-1] and best["fid"] < STILL_FALLING * fid["fid"].iloc[-2]:
         yield (
-            f"Training: the last FID, {tables.distance(best['fid'])}, is the lowest, and was still falling.",
+            f"Training: the last FID, {columns.distance(best['fid'])}, is the lowest and was still falling.",
             "Raise train.iterations.",
-        )
-    if random["images"] < real["images"] and generated["mean"] > GOOD * random["mean"]:
-        yield (
-            "Number: generated images are worth about as much as real ones, but there are "
-            f"{generated['images']:,} against {real['images']:,}.",
-            "Draw more: a longer sample.budget_seconds, or fewer evaluations (sample.solver.steps).",
-        )
-    spent = account["seconds"]
-    other = 1 - spent.get("draw", 0.0) / sum(spent.values())
-    if account["budget_seconds"] and other > OVERHEAD:
-        yield (
-            f"Budget: {other:.0%} of the seconds went into all but drawing.",
-            "Give a longer sample.budget_seconds, or set sample.compile: false where compiling took them.",
         )
 
 
@@ -108,12 +157,12 @@ def _privacy(audit: dict[str, Any]) -> Iterator[str]:
     share = audit["nearest"]["pixels"]["share_in_train"]
     yield (
         f"Of the real images nearest to generated ones, {share['value']:.0%} ({share['low']:.0%} to "
-        f"{share['high']:.0%}) lie in the train split rather than in as many held out: 50 % if nothing is memorised."
+        f"{share['high']:.0%}) are train images rather than held-out ones: 50 % if nothing is memorised."
     )
     equal = audit["equal_to_a_train_image"]
-    yield f"{equal:,} of {audit['images']['generated']:,} generated images equal a train image to the pixel."
+    yield f"{equal:,} of {audit['images']['generated']:,} generated images equal a train image in every pixel."
     if audit["flagged"]:
-        yield f"Flagged as memorised: {'; '.join(audit['reasons'])}. Do not treat it as private."
+        yield f"Flagged as memorised: {'; '.join(audit['reasons'])}. Do not treat the set as private."
     else:
         noticed = f" Noticed: {'; '.join(audit['noticed'])}." if audit["noticed"] else ""
-        yield f"No limit of the audit is passed; that is no proof of privacy.{noticed}"
+        yield f"The audit flags nothing, which does not prove that the set is private.{noticed}"

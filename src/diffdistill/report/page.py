@@ -1,9 +1,9 @@
-"""One page of everything, self-contained: pictures and styles are inside it, nothing is loaded."""
+"""One self-contained page: pictures and styles are inside it, nothing is loaded."""
 
 import base64
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,64 +12,25 @@ import pandas as pd
 from markupsafe import Markup
 
 from diffdistill.errors import UserError
-from diffdistill.report import diagnosis, tables
-from diffdistill.report.results import Results
+from diffdistill.report import columns, diagnosis, parts, recorded, results, style, tables
+from diffdistill.report.results import Experiment, Experiments
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a8a8a")
-CHART, PICTURE = 2, 1.5
-"""Pixels of a figure for one of the page, whose text then is as large as the page's."""
-MOST_SAID = 20
-"""Of no more classes the names are part of a picture's description."""
+COLORS = (style.BLUE, style.ORANGE, style.GREEN, style.PINK, style.YELLOW, style.SKY, style.GREY)
+MOST_NAMED = 20
+"""Up to so many class names are part of a picture's description."""
 
-
-LEADERBOARD = "Leaderboard"
-"""The table that the page shows only beside an experiment on one of the challenge's data sets."""
+OVERVIEW = (
+    "accuracy", "relative accuracy", "all real images", "images", "images / real images", "made in", "lowest FID",
+)  # fmt: skip
 
 
-def render(
-    results: Results,
-    figures: Mapping[str, Path],
-    shown: Mapping[str, pd.DataFrame],
-    names: Mapping[str, list[str]],
-    studies: Mapping[str, Mapping[str, pd.DataFrame]],
-    audits: Mapping[str, dict[str, Any]],
-) -> str:
-    """HTML. figures: png files by name; shown: tables by title; names: of the classes, by experiment.
+def render(experiments: Experiments, tables_folder: Path, figures_folder: Path) -> str:
+    """HTML, from the folders that hold the tables and figures of `parts`.
 
-    studies: tables by title, of the experiments that have a study, whose figure is `study_` and the name.
-    audits: what the rule audit found of each experiment, whose figure is `audit_` and the name.
-    Raises UserError if a figure or baseline is missing.
+    Raises UserError if a file that the experiments give rise to is missing or broken.
     """
-
-    def figure(name: str, alt: str, caption: str, sharpness: float = CHART, style: str = "chart") -> Markup:
-        try:
-            data = figures[name].read_bytes()
-        except (KeyError, FileNotFoundError) as error:
-            raise UserError(f"figure {name}: no such png; run the rule figures") from error
-        sides = struct.unpack(">II", data[16:24])  # of every png; the page keeps the room before it is decoded
-        width, height = (round(side / sharpness) for side in sides)
-        return Markup(
-            '<figure><div class="{}"><img src="data:image/png;base64,{}" width="{}" height="{}" alt="{}"></div>'
-            "<figcaption>{}</figcaption></figure>"
-        ).format(style, base64.b64encode(data).decode(), width, height, alt, caption)
-
-    accuracies = tables.accuracies(results.accuracy, results.baselines).to_dict("records")
-    rows: dict[tuple[str, str], Any] = {(row["experiment"], row["train_set"]): row for row in accuracies}
-    experiments = [
-        {
-            "name": name,
-            "headline": _headline(results, name, rows[name, "distilled"], rows[name, "real"]),
-            "measurements": _table(f"Measurements of {name}", tables.measurements(results.fid[name])),
-            "answers": diagnosis.answers(results, name, audits[name]),
-            "audit": _table(f"Audit of {name}", tables.audit(audits[name])),
-            "budget": _budget(results.budget[name]),
-            "names": names[name],
-            "said": f": {', '.join(names[name])}" if len(names[name]) <= MOST_SAID else "; the names stand below",
-            "study": [_table(title, table) for title, table in studies.get(name, {}).items()],
-            "settings": json.dumps(experiment["settings"], indent=2, ensure_ascii=False),
-            "versions": _versions(results.budget[name], experiment["settings"]),
-        }
-        for name, experiment in results.experiments.items()
+    sections = [
+        _section(place, one, tables_folder, figures_folder) for place, one in enumerate(experiments.values(), 1)
     ]
     template = jinja2.Environment(
         loader=jinja2.PackageLoader("diffdistill", "report"),
@@ -78,93 +39,243 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     ).get_template("page.html")
-    challenged = any(experiment["dataset"] in tables.CHALLENGE for experiment in results.experiments.values())
-    grids = {title: _table(title, table) for title, table in shown.items()}
-    leaderboard = grids.pop(LEADERBOARD)
+
+    def shared(section: parts.Section) -> dict[str, Any]:
+        return {
+            "figures": [
+                _figure(figures_folder / f"{part.name}.png", part, part.alt)
+                for part in parts.FIGURES
+                if part.section == section and part.of_all and parts.covered(part, experiments)
+            ],
+            "tables": [
+                _table(part.title, results.table(tables_folder / f"{part.name}.csv"))
+                for part in parts.TABLES
+                if part.section == section and part.of_all and parts.covered(part, experiments)
+            ],
+        }
+
     return template.render(
-        experiments=experiments,
-        overview=_overview(experiments),
-        figure=figure,
-        PICTURE=PICTURE,
-        tables=grids.values(),
-        leaderboard=leaderboard if challenged else None,
+        experiments=sections,
+        overview=_overview(sections) if len(sections) > 1 else None,
+        result=shared("result"),
+        training=shared("training"),
+        tables=shared("tables"),
+        leaderboard=shared("leaderboard"),
     )
 
 
-def _headline(results: Results, name: str, distilled: dict[str, Any], real: dict[str, Any]) -> dict[str, str]:
-    seeds = [f"{row['accuracy']:.4f} (seed {row['seed']})" for row in results.accuracy[name].to_dict("records")]
-    best = tables.lowest(results.fid[name])
+def _section(place: int, experiment: Experiment, tables_folder: Path, figures_folder: Path) -> dict[str, Any]:
+    """All that the page says of one experiment; None or empty for what its files do not hold."""
+    name, titles = experiment.name, experiment.real.titles
+
+    def figures(section: str) -> list[Markup]:
+        listed = f": {', '.join(titles)}" if len(titles) <= MOST_NAMED else "; the names are listed below"
+        return [
+            _figure(
+                figures_folder / f"{part.name}_{name}.png", part, part.alt.format(experiment=name, classes=listed)
+            )
+            for part in parts.FIGURES
+            if part.section == section and part.of_each and experiment.has(*part.needs)
+        ]  # fmt: skip
+
+    made_with = recorded.settings(experiment)
     return {
-        "accuracy": tables.spread(distilled["mean"], distilled["std"]),
-        "seeds": ", ".join(seeds),
-        "real": tables.spread(real["mean"], real["std"]),
-        "kept": "none" if pd.isna(distilled["kept"]) else f"{distilled['kept']:.1%}",
-        "fid": tables.distance(best["fid"]),
-        "step": tables.count(best["step"]),
-        "measured": f"{tables.count(best['images'])} images, {best['features']} features",
+        "place": place,
+        "name": name,
+        "cards": list(_cards(experiment)),
+        "key_numbers": _key_numbers(experiment),
+        "answers": diagnosis.answers(experiment),
+        "samples": figures("samples"),
+        "notes": list(_notes(experiment)),
+        "titles": titles,
+        "measurements": _measurements(experiment),
+        "account": _account(experiment.account, experiment.generator) if experiment.account is not None else None,
+        "study": figures("study"),
+        "study_tables": [
+            _table(part.title, results.table(tables_folder / f"{part.name}_{name}.csv"))
+            for part in parts.TABLES
+            if part.section == "study" and experiment.has(*part.needs)
+        ],
+        "audit": _table(f"Audit of {name}", tables.audit(experiment.audit)) if experiment.audit is not None else None,
+        "audit_pairs": _pairs(experiment),
+        "distilled": experiment.files.distilled,
+        "versions": _versions(experiment, made_with),
+        "made_with": _json(made_with) if made_with else None,
+        "differences": _differences(experiment),
+        "today": _json(experiment.settings),
     }
 
 
-def _overview(experiments: list[dict[str, Any]]) -> dict[str, Any]:
-    """The key numbers of several experiments, a row each that leads to its section."""
-    columns = ("accuracy", "kept", "all real images", "generated images", "made in", "lowest FID")
+def _figure(path: Path, part: parts.Picture, alt: str) -> Markup:
+    return _image(path, alt, part.caption, part.sharpness, "tall" if part.tall else "chart")
+
+
+def _image(path: Path, alt: str, caption: str, sharpness: float, style: str) -> Markup:
+    try:
+        data = path.read_bytes()
+        sides = struct.unpack(">II", data[16:24])  # of every png; the page reserves the room before it is decoded
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; run the rule that makes it") from error
+    except struct.error as error:
+        raise UserError(f"{path}: not a whole png; delete it and run again") from error
+    width, height = (round(side / sharpness) for side in sides)
+    return Markup(
+        '<figure><div class="{}"><img src="data:image/png;base64,{}" width="{}" height="{}" alt="{}"></div>'
+        "<figcaption>{}</figcaption></figure>"
+    ).format(style, base64.b64encode(data).decode(), width, height, alt, caption)
+
+
+def _pairs(experiment: Experiment) -> Markup | None:
+    if experiment.audit_pairs is None:
+        return None
+    return _image(
+        experiment.audit_pairs,
+        f"Pairs of a generated image of {experiment.name} and the train image nearest to it",
+        "The generated images (left of each pair) that are most clearly nearest to a single train image (right). The "
+        "number is the ratio of its distance to that of the second nearest: below 0.33 counts as a copy.",
+        parts.PICTURE,
+        "chart",
+    )
+
+
+def _cards(experiment: Experiment) -> Iterable[tuple[str, str]]:
+    """(number, what it is)."""
+    rows = diagnosis.rows_of(experiment)
+    if experiment.accuracy is not None and "distilled" in rows:
+        row = rows["distilled"]
+        seeds = [f"{run['accuracy']:.4f} (seed {run['seed']})" for run in experiment.accuracy.to_dict("records")]
+        about = "accuracy on real test images of ConvNets trained on the distilled set alone (mean ± standard deviation"
+        yield columns.mean_std(row["mean"], row["std"]), f"{about} over seeds): {', '.join(seeds)}"
+        if "real" in rows and not pd.isna(row["relative_accuracy"]):
+            real = columns.mean_std(rows["real"]["mean"], rows["real"]["std"])
+            about = f"relative accuracy: of what the same training reaches on all real images, {real}"
+            yield f"{row['relative_accuracy']:.1%}", about
+    images = experiment.distilled or experiment.samples
+    if images is not None:
+        share = columns.times(images.images / experiment.real.images).removesuffix("x")
+        made = tables.used_seconds(experiment.account or {})
+        seconds = f", made in {columns.duration(made)}" if made is not None else ""
+        about = f"{share} times as many as the {experiment.real.images:,} real train images{seconds}"
+        yield f"{columns.count(images.images)} images", about
+        generator = experiment.generator_bytes
+        beside = f"; the generator takes {columns.size(generator)}" if generator is not None else ""
+        yield (
+            columns.size(images.bytes),
+            f"of pixels; the real train images take {columns.size(experiment.real.bytes)}{beside}",
+        )
+    if experiment.fid is not None:
+        best = tables.lowest(experiment.fid)
+        measured = f"{columns.count(best['images'])} images, {best['features']} features"
+        yield columns.distance(best["fid"]), f"lowest FID, at iteration {columns.count(best['step'])}: {measured}"
+
+
+def _key_numbers(experiment: Experiment) -> dict[str, str]:
+    """The row of an experiment beside others."""
+    rows, images = diagnosis.rows_of(experiment), experiment.distilled or experiment.samples
+    made = tables.used_seconds(experiment.account or {})
+    found = {}
+    for heading, name in (("accuracy", "distilled"), ("all real images", "real")):
+        if name in rows:
+            found[heading] = columns.mean_std(rows[name]["mean"], rows[name]["std"])
+    if "distilled" in rows and not pd.isna(rows["distilled"]["relative_accuracy"]):
+        found["relative accuracy"] = f"{rows['distilled']['relative_accuracy']:.1%}"
+    if images is not None:
+        found["images"] = columns.count(images.images)
+        found["images / real images"] = columns.times(images.images / experiment.real.images)
+    if made is not None:
+        found["made in"] = columns.duration(made)
+    if experiment.fid is not None:
+        found["lowest FID"] = columns.distance(tables.lowest(experiment.fid)["fid"])
+    return found
+
+
+def _overview(sections: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The key numbers of several experiments; each row links to its section."""
+    headings = [name for name in OVERVIEW if any(name in section["key_numbers"] for section in sections)]
     rows = []
-    for place, experiment in enumerate(experiments, 1):
-        head, budget = experiment["headline"], experiment["budget"]
-        values = head["accuracy"], head["kept"], head["real"], budget["images"], budget["used"], head["fid"]
-        link = Markup('<a href="#experiment-{}">{}</a>').format(place, experiment["name"])
-        rows.append([(link, "text"), *((value, "number") for value in values)])
+    for section in sections:
+        link = Markup('<a href="#experiment-{}">{}</a>').format(section["place"], section["name"])
+        rows.append([(link, "text"), *((section["key_numbers"].get(name, ""), "number") for name in headings)])
     return {
         "title": "Key numbers",
-        "columns": [("experiment", "text"), *((column, "number") for column in columns)],
+        "columns": [("experiment", "text"), *((name, "number") for name in headings)],
         "rows": rows,
     }
 
 
-def _budget(account: dict[str, Any]) -> dict[str, Any]:
-    phases = sorted(account["seconds"].items(), key=lambda item: -item[1])
-    used, limit = account["used_seconds"], account["budget_seconds"]
-    late, total = account["images_discarded_late"], sum(account["seconds"].values())
+def _notes(experiment: Experiment) -> Iterable[str]:
+    """What a reader of the pictures needs to know about classes without images or without letters."""
+    images = experiment.samples
+    if images is not None and images.empty_classes:
+        names = [images.titles[label] for label in images.empty_classes]
+        listed = ", ".join(names[:MOST_NAMED]) + (", …" if len(names) > MOST_NAMED else "")
+        yield f"{len(names):,} of {len(images.classes):,} classes have no sample; their places are white: {listed}."
+    if not all(map(style.can_show, experiment.real.titles)):
+        yield "Names in letters that the font of the pictures lacks are replaced by the number of the class below."
+
+
+def _measurements(experiment: Experiment) -> dict[str, Any] | None:
+    if experiment.fid is None:
+        return None
+    return _table(f"Measurements of {experiment.name}", tables.measurements(experiment.fid))
+
+
+def _account(account: Mapping[str, Any], generator: Mapping[str, Any]) -> dict[str, Any]:
+    """What the seconds went into, as far as the account says."""
+    seconds, used, limit = account.get("seconds"), tables.used_seconds(dict(account)), account.get("budget_seconds")
+    phases = sorted(seconds.items(), key=lambda item: -item[1]) if isinstance(seconds, dict) else []
+    total = sum(value for _, value in phases) or 1.0
+    facts = [f"{columns.count(account['images'])} images"]
+    if account.get("images_per_second") is not None:
+        facts.append(f"{account['images_per_second']:,.1f} per second")
+    if (nfe := generator.get("nfe")) is not None:
+        facts.append(f"{nfe} network evaluations per image (NFE)")
+    if account.get("batch_size") is not None:
+        facts.append(f"batches of up to {account['batch_size']}")
+    solver = generator.get("solver")
+    late = account.get("images_discarded_late")
+    of = f" of {limit:g} s ({used / limit:.1%})" if limit and used is not None else ""
+    lead = f"{used:.1f} s{of}: " if used is not None else ""
     return {
-        "images": tables.count(account["images"]),
-        "used": f"{used:.1f} s",
-        "of": f" of {limit:g} s ({used / limit:.1%})" if limit else "",
-        "speed": f"{account['images_per_second']:,.1f}",
-        "late": f" {late} more came too late to be written and are not counted." if late else "",
-        "evaluations": account["evaluations_per_image"],
-        "batch_size": account["batch_size"],
-        "solver": ", ".join(f"{key} {value}" for key, value in account["solver"].items()),
+        "sentences": [
+            f"{lead}{', '.join(facts)}.",
+            *([f"{late:,} more came too late to be written and are not counted."] if late else []),
+            *([f"Solver: {', '.join(f'{key} {value}' for key, value in solver.items())}."] if solver else []),
+            *([f"{account['found']}."] if account.get("found") else []),
+        ],
         "phases": [
             {
                 "name": phase,
-                "flex": seconds,
-                "seconds": f"{seconds:.2f} s",
-                "share": f"{seconds / total:.1%}",
+                "flex": value,
+                "seconds": f"{value:.2f} s",
+                "share": f"{value / total:.1%}",
                 "color": COLORS[place % len(COLORS)],
             }
-            for place, (phase, seconds) in enumerate(phases)
+            for place, (phase, value) in enumerate(phases)
         ],
     }
 
 
-def _versions(account: dict[str, Any], settings: Any) -> list[tuple[str, Any]]:
-    drawn = [("weights of iteration", tables.count(account["step"])), ("seed of the drawn images", account["seed"])]
-    return [*drawn, *_seeds(settings), *account["machine"].items()]
+def _versions(experiment: Experiment, made_with: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Iteration, seeds and machine, as the files record them."""
+    step = experiment.generator.get("step")
+    iteration = [("weights of iteration", columns.count(step))] if step is not None else []
+    machine = (experiment.account or {}).get("machine", {})
+    return [*iteration, *recorded.seeds(made_with), *machine.items()]
 
 
-def _seeds(settings: Any, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every seed among the settings with its place, such as train.seed."""
-    for key, value in settings.items():
-        place = f"{path}{key}"
-        if key in ("seed", "seeds"):
-            yield place, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        elif isinstance(value, dict):
-            yield from _seeds(value, f"{place}.")
+def _differences(experiment: Experiment) -> dict[str, Any] | None:
+    found = recorded.differences(experiment)
+    return None if found.empty else _table(f"Changed settings of {experiment.name}", found)
+
+
+def _json(values: Any) -> str:
+    return json.dumps(values, indent=2, ensure_ascii=False)
 
 
 def _table(title: str, table: pd.DataFrame) -> dict[str, Any]:
-    text = tables.shown(table)
-    sides = ["number" if number else "text" for number in tables.numeric(table)]
+    text = columns.shown(table)
+    sides = ["number" if number else "text" for number in columns.numeric(table)]
     return {
         "title": title,
         "columns": list(zip(text.columns, sides, strict=True)),

@@ -1,6 +1,7 @@
-"""Reads the results of several experiments, as the rules name them: files of one kind in the experiments' order."""
+"""Reads the files of experiments; every kind of file but the real train split may be absent."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,84 +9,202 @@ from typing import Any
 
 import pandas as pd
 
+from diffdistill.config.stages import ExperimentFiles, ReportedExperiment
+from diffdistill.data import image_files
 from diffdistill.errors import UserError
+from diffdistill.report import columns, study
 from diffdistill.runtime import files
 
-RUNS = ("dataset", "train_set", "images", "seed", "accuracy")
-COLUMNS = {
+RUNS = ("experiment", "train_set", "images", "seed", "accuracy")
+TABLES: dict[str, Sequence[str]] = {
     "accuracy": RUNS,
     "baselines": RUNS,
-    "fid": ("step", "fid", "images", "features", "solver", "evaluations", "parameters"),
+    "fid": ("step", "fid", "images", "features", "solver", "nfe", "parameters"),
     "loss": ("iteration", "loss", "images_per_second"),
+    "study": study.COLUMNS,
+}
+"""By kind of file: the columns that it has at least."""
+RECORDS: dict[str, Sequence[str]] = {
+    "account": ("images",),
+    "audit": ("flagged", "nearest", "three_times_nearer_to_one"),
 }
 LEADERBOARD = ("track", "rank", "team", "cifar100", "tinyimagenet", "average")
-NAMES = dict.fromkeys(("dataset", "train_set", "features", "solver", "team", "value"), str)  # digits too
+CHALLENGE = ("cifar100", "tinyimagenet")
+"""The challenge's data sets."""
 
 
 @dataclass(frozen=True)
-class Results:
-    """By experiment name."""
+class SetFacts:
+    """What a file of images says without its images being read."""
 
-    experiments: dict[str, Any]
-    accuracy: dict[str, pd.DataFrame]
-    baselines: dict[str, pd.DataFrame]
-    fid: dict[str, pd.DataFrame]
-    loss: dict[str, pd.DataFrame]
-    budget: dict[str, Any]
+    path: Path
+    images: int
+    stored_images: int
+    """Fewer than `images` if several were stored as one."""
+    image_shape: tuple[int, ...]
+    per_class: tuple[int, ...]
+    classes: list[str]
+    """In the order of the labels."""
+    titles: list[str]
+    """The same for readers."""
+    metadata: dict[str, str]
 
-    def features(self) -> dict[str, str]:
-        """What each FID is taken between. A classifier is named by the first experiment that trains it so."""
-        owners: dict[str, str] = {}
-        described = {}
-        for name, experiment in self.experiments.items():
-            described[name] = f"{self.fid[name]['features'].iloc[0]} features"
-            if described[name] == "classifier features":
-                fid = experiment["settings"]["fid"]
-                protocol = fid["classifier"] or experiment["settings"]["evaluate"]["protocol"]
-                made_by = json.dumps([experiment["dataset"], protocol, fid["seed"]], sort_keys=True)
-                described[name] += f" ({owners.setdefault(made_by, name)})"
-        return described
+    @property
+    def image_bytes(self) -> int:
+        """Bytes of one image, uncompressed."""
+        return math.prod(self.image_shape)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all stored images, uncompressed."""
+        return self.stored_images * self.image_bytes
+
+    @property
+    def empty_classes(self) -> list[int]:
+        """Labels without an image."""
+        return [label for label, images in enumerate(self.per_class) if not images]
 
 
-def table(path: Path, columns: Sequence[str] = ()) -> pd.DataFrame:
-    """A csv file with at least these columns and one row. Raises UserError naming the file otherwise."""
+@dataclass(frozen=True)
+class Experiment:
+    """What the files of one experiment hold; None for a file that it does not have."""
+
+    name: str
+    dataset: str
+    settings: dict[str, Any]
+    """Its block of today's config."""
+    files: ExperimentFiles
+    real: SetFacts
+    samples: SetFacts | None = None
+    distilled: SetFacts | None = None
+    accuracy: pd.DataFrame | None = None
+    baselines: pd.DataFrame | None = None
+    fid: pd.DataFrame | None = None
+    loss: pd.DataFrame | None = None
+    study: pd.DataFrame | None = None
+    account: dict[str, Any] | None = None
+    audit: dict[str, Any] | None = None
+
+    def has(self, *needs: str) -> bool:
+        """Whether it has all of these: names of attributes that are not None."""
+        return all(getattr(self, kind) is not None for kind in needs)
+
+    @property
+    def audit_pairs(self) -> Path | None:
+        return None if self.files.audit_pairs is None else Path(self.files.audit_pairs)
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """Rows of the distilled set and of the baselines."""
+        return pd.concat([table for table in (self.accuracy, self.baselines) if table is not None])
+
+    @property
+    def generator(self) -> dict[str, Any]:
+        """What the account says of the generator; empty without an account."""
+        account = self.account or {}
+        found: dict[str, Any] = account.get("generator", account)
+        return found
+
+    @property
+    def generator_bytes(self) -> int | None:
+        """Bytes of the generator; None for a finished set, and if they are unknown."""
+        size = self.generator.get("bytes")
+        return None if size is None or self.generator.get("kind") == "samples" else int(size)
+
+    @property
+    def network(self) -> dict[str, Any] | None:
+        """The model block that generated the samples, or that of today's config; None if no network was trained."""
+        found: dict[str, Any] | None = self.generator.get("model", self.settings.get("model"))
+        return found
+
+    @property
+    def challenge(self) -> str | None:
+        """The data set of the challenge that it was evaluated on."""
+        return self.dataset if self.dataset in CHALLENGE and self.accuracy is not None else None
+
+
+Experiments = Mapping[str, Experiment]
+
+
+def table(path: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
+    """A csv file with at least these columns and one row; columns of names are text, missing values are NaN.
+
+    Raises UserError naming the file otherwise.
+    """
     try:
-        found = pd.read_csv(path, dtype=NAMES)
+        found = pd.read_csv(path, dtype=str, keep_default_na=False)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; run the rule that makes it") from error
     except (UnicodeDecodeError, ValueError) as error:  # pandas' own errors of parsing are ValueErrors
         raise UserError(f"{path}: not a readable table ({error}); delete it and run again") from error
-    if missing := [column for column in columns if column not in found]:
+    if missing := [column for column in needed if column not in found]:
         raise UserError(f"{path}: no column {', '.join(missing)}; delete it and run again")
     if found.empty:
-        raise UserError(f"{path}: not a single row; delete it and run again")
+        raise UserError(f"{path}: has no rows; delete it and run again")
+    found = found.mask(found == "")
+    for column in found:
+        if not columns.is_text(str(column)):
+            try:
+                found[column] = pd.to_numeric(found[column])
+            except ValueError as error:
+                raise UserError(f"{path}: {column} is not a number ({error}); delete it and run again") from error
     return found
 
 
-def of_each(config: dict[str, Any], inputs: Mapping[str, list[Path]], kind: str) -> dict[str, Path]:
-    """The files of one kind by experiment. Raises UserError if there are not as many as experiments."""
-    names, paths = list(config["experiments"]), inputs.get(kind, [])
-    if len(paths) != len(names):
-        raise UserError(f"--in {kind}=…: {len(paths)} files for {len(names)} experiments ({', '.join(names)})")
-    return dict(zip(names, paths, strict=True))
+def set_facts(path: Path) -> SetFacts:
+    """Raises UserError naming the file if it is missing, broken, or holds no labelled images."""
+    labels, metadata = image_files.load_labels_and_metadata(path)
+    classes = json.loads(metadata["classes"])
+    stored = metadata.get("stored_images", "")
+    return SetFacts(
+        path=path,
+        images=len(labels),
+        stored_images=int(stored) if stored.isdecimal() else len(labels),
+        image_shape=tuple(image_files.load_rows(path, []).shape[1:]),
+        per_class=tuple(labels.bincount(minlength=len(classes)).tolist()),
+        classes=classes,
+        titles=json.loads(metadata.get("class_titles", metadata["classes"])),
+        metadata=metadata,
+    )
 
 
-def read(config: dict[str, Any], inputs: Mapping[str, list[Path]]) -> Results:
-    """config["experiments"] names the experiments, in the order of the files of each kind.
-
-    Raises UserError if a file is missing or broken, belongs to another experiment, or there are not as many as
-    experiments.
-    """
-    tables = {
-        kind: {name: table(path, columns) for name, path in of_each(config, inputs, kind).items()}
-        for kind, columns in COLUMNS.items()
-    }
+def read(name: str, reported: ReportedExperiment) -> Experiment:
+    """One experiment. Raises UserError if a file is missing, broken, or belongs to another experiment."""
+    paths = {kind: Path(path) for kind, path in reported.files.model_dump().items() if path is not None}
+    tables = {kind: table(paths[kind], needed) for kind, needed in TABLES.items() if kind in paths}
     for kind in ("accuracy", "baselines"):
-        for name, path in of_each(config, inputs, kind).items():
-            runs = tables[kind][name]
-            if set(runs["dataset"]) != {name}:
-                raise UserError(f"{path}: holds runs of {', '.join(sorted(set(runs['dataset'])))}, expected {name}")
-            if not runs["accuracy"].between(0, 1).all():
-                raise UserError(f"{path}: an accuracy is not within 0 and 1; delete it and run again")
-    budget = {name: files.read_json(path) for name, path in of_each(config, inputs, "budget").items()}
-    return Results(config["experiments"], budget=budget, **tables)
+        if kind in tables:
+            _require_runs_of(name, tables[kind], paths[kind])
+    sets = {kind: set_facts(paths[kind]) for kind in ("real", "samples", "distilled") if kind in paths}
+    for images in sets.values():
+        if images.classes != sets["real"].classes:
+            raise UserError(f"{images.path} and {paths['real']} differ in class names or their order; make both again")
+    return Experiment(
+        name=name,
+        dataset=reported.dataset,
+        settings=reported.settings,
+        files=reported.files,
+        real=sets["real"],
+        samples=sets.get("samples"),
+        distilled=sets.get("distilled"),
+        account=_record(paths, "account"),
+        audit=_record(paths, "audit"),
+        **tables,
+    )
+
+
+def read_all(experiments: Mapping[str, ReportedExperiment]) -> dict[str, Experiment]:
+    """By name, in order. Raises UserError as `read` does."""
+    return {name: read(name, reported) for name, reported in experiments.items()}
+
+
+def _record(paths: Mapping[str, Path], kind: str) -> dict[str, Any] | None:
+    return files.read_record(paths[kind], *RECORDS[kind]) if kind in paths else None
+
+
+def _require_runs_of(name: str, runs: pd.DataFrame, path: Path) -> None:
+    others = sorted(set(runs["experiment"].fillna("")) - {name})
+    if others:
+        raise UserError(f"{path}: holds runs of {', '.join(others)}, expected {name}; delete it and run again")
+    if not runs["accuracy"].between(0, 1).all():
+        raise UserError(f"{path}: an accuracy is not between 0 and 1; delete it and run again")

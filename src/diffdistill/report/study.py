@@ -1,117 +1,129 @@
-"""What a study's table says: means beside their rivals, what the set is worth, and where its spread comes from."""
+"""What the table of a study says: means, the real-equivalent size, scores, and where the variance comes from."""
 
 import math
 from typing import Any
 
 import pandas as pd
 
+from diffdistill.data.raw import Array
 from diffdistill.metrics import scores
-from diffdistill.metrics.frechet import Array
-from diffdistill.report.tables import ALWAYS, mean_of, spread
+from diffdistill.report.columns import mean_std
+from diffdistill.report.means import mean_of
 
 COLUMNS = (
-    "dataset", "family", "part", "train_set", "student", "labels", "round", "images", "images_per_class", "seed",
-    "accuracy", "epochs", "steps", "seconds",
+    "experiment", "ablation", "axis", "train_set", "architecture", "labels", "resampling", "images",
+    "images_per_class", "seed", "accuracy", "epochs", "steps", "seconds",
 )  # fmt: skip
-"""Of study.csv; a row a training. `family`: what was varied; `main`: nothing."""
+"""Of study.csv, a row per training; the ablation `main` is the main evaluation."""
+SIZE_AXES = ("main", "size", "budget")
+Row = tuple[str, str, str, str]
 
 
 def means(runs: pd.DataFrame) -> pd.DataFrame:
-    """A row a family and training set; kept: the share of the mean on all real images in that family, or in main."""
-    on_real = runs[runs["train_set"] == "real"].groupby("family")["accuracy"].mean().to_dict()
+    """A row per ablation and train set.
+
+    relative_accuracy refers to all real images in the same ablation, or in `main` if it has none.
+    """
+    on_real = runs[runs["train_set"] == "real"].groupby("ablation")["accuracy"].mean().to_dict()
     rows = []
-    for (family, train_set), part in runs.groupby(["family", "train_set"], sort=False):
+    for (ablation, train_set), part in runs.groupby(["ablation", "train_set"], sort=False):
         rows.append(
             {
-                "varied": family,
+                "ablation": ablation,
                 "train_set": train_set,
-                "student": part["student"].iloc[0],
+                "architecture": part["architecture"].iloc[0],
                 "labels": part["labels"].iloc[0],
                 "steps": int(part["steps"].iloc[0]),
-                **mean_of(part, on_real.get(family, on_real["main"])),
+                "images": int(part["images"].iloc[0]),
+                **mean_of(part, on_real.get(ablation, on_real.get("main", math.nan))),
             }
         )
     return pd.DataFrame(rows)
 
 
 def curve(runs: pd.DataFrame, kind: str) -> list[tuple[float, Array]]:
-    """(images a class, accuracies of the seeds), rising; kind: distilled, the set's first images; real; drawn.
+    """(images per class, accuracies of the seeds), rising; kind: distilled, real or samples.
 
-    The latter two are random ones, and their last point is all that there are. Without a selection nothing is drawn.
+    For `distilled` the first images of the set; the others are random, up to all that exist.
     """
-    alike = (runs["student"] == "convnet") & (runs["labels"] == "hard") & runs["part"].isin(("main", "size", "budget"))
-    part = runs[alike & (runs["train_set"].str.removesuffix("-random") == kind)].drop_duplicates(["images", "seed"])
+    names = {"real": ("real", "real-random"), "samples": ("all-samples", "random-samples")}.get(kind, (kind,))
+    same = (runs["architecture"] == "convnet") & (runs["labels"] == "hard") & runs["axis"].isin(SIZE_AXES)
+    part = runs[same & runs["train_set"].isin(names)].drop_duplicates(["images", "seed"])
     sizes = sorted(part["images_per_class"].unique())
     return [(float(size), part.loc[part["images_per_class"] == size, "accuracy"].to_numpy()) for size in sizes]
 
 
-def worth(runs: pd.DataFrame) -> scores.Worth | None:
-    """What the whole distilled set is worth in real images a class; None where one size of real sets was measured."""
-    sizes = curve(runs, "real")
-    if len(sizes) < 2:
+def real_equivalent_size(runs: pd.DataFrame) -> scores.RealEquivalentSize | None:
+    """Of the whole distilled set; None if real sets of fewer than two sizes were measured."""
+    sizes, distilled = curve(runs, "real"), _values(runs, "distilled")
+    if len(sizes) < 2 or not len(distilled):
         return None
-    return scores.worth([size for size, _ in sizes], [values for _, values in sizes], _values(runs, "distilled"))
+    return scores.real_equivalent_size([size for size, _ in sizes], [values for _, values in sizes], distilled)
 
 
 def findings(runs: pd.DataFrame) -> pd.DataFrame:
-    """measure, value, uncertainty, note; all text, for what is beyond the curve has no number."""
-    rows = [*_worth(runs), *_scores(runs), *_split(runs)]
-    return pd.DataFrame(rows, columns=["measure", "value", "uncertainty", "note"])
+    """measure, finding, uncertainty, note: all text, because what lies outside the measured range has no number."""
+    rows = [*_size(runs), *_lead(runs), *_scores(runs), *_variance(runs)]
+    return pd.DataFrame(rows, columns=["measure", "finding", "uncertainty", "note"])
 
 
-Row = tuple[str, str, str, str]
-
-
-def _values(runs: pd.DataFrame, train_set: str, family: str = "main") -> Array:
-    part = runs[(runs["family"] == family) & (runs["train_set"] == train_set)]
+def _values(runs: pd.DataFrame, train_set: str, ablation: str = "main") -> Array:
+    part = runs[(runs["ablation"] == ablation) & (runs["train_set"] == train_set)]
     return part["accuracy"].to_numpy()
 
 
-def _worth(runs: pd.DataFrame) -> list[Row]:
-    found = worth(runs)
-    if found is None:
-        return []
-    sizes = [size for size, _ in curve(runs, "real")]
+def _images(runs: pd.DataFrame, train_set: str) -> int:
+    part = runs[(runs["ablation"] == "main") & (runs["train_set"] == train_set)]
+    return int(part["images"].iloc[0])
 
-    def said(value: float) -> str:
+
+def _size(runs: pd.DataFrame) -> list[Row]:
+    size = real_equivalent_size(runs)
+    if size is None:
+        return []
+    measured = [images for images, _ in curve(runs, "real")]
+
+    def text(value: float) -> str:
         if value in (0, math.inf):
-            return f"more than {max(sizes):,.0f}" if value else f"fewer than {min(sizes):,.0f}"
+            return f"more than {max(measured):,.0f}" if value else f"fewer than {min(measured):,.0f}"
         return f"{value:,.0f}"
 
-    interval = (
-        f"95 % interval: {said(found.low)} to {said(found.high)}" if not math.isnan(found.low) else "a single seed"
-    )
-    return [("worth, in real images a class", said(found.value), interval, f"real sets of {_list(sizes)} measured")]
+    interval = "a single seed" if math.isnan(size.low) else f"95 % interval: {text(size.low)} to {text(size.high)}"
+    note = f"measured with {', '.join(f'{images:,.0f}' for images in measured)} real images per class"
+    return [("real-equivalent size, images per class", text(size.value), interval, note)]
 
 
-def _list(sizes: list[float]) -> str:
-    return ", ".join(f"{size:,.0f}" for size in sizes)
+def _lead(runs: pd.DataFrame) -> list[Row]:
+    rows: list[Row] = []
+    for ablation, labels in (("main", "hard"), ("soft", "soft")):
+        distilled, random = (_values(runs, train_set, ablation) for train_set in ("distilled", "real-random"))
+        if len(distilled) and len(random):
+            fewer = _images(runs, "real-random") < _images(runs, "distilled")
+            rival = (
+                "all real images, which are fewer than the distilled ones" if fewer else "as many random real images"
+            )
+            lead = f"{distilled.mean() - random.mean():+.4f}"
+            error = math.hypot(_error(distilled), _error(random))
+            rows.append((f"lead over random real images, {labels} labels", lead, _standard_error(error), rival))
+    return rows
 
 
 def _scores(runs: pd.DataFrame) -> list[Row]:
-    rows: list[Row] = []
-    main = runs[runs["family"] == "main"]
-    images = {train_set: int(main.loc[main["train_set"] == train_set, "images"].iloc[0]) for train_set in ALWAYS}
-    capped = images["real-random"] < images["distilled"]
-    rival = "all real images: there are fewer than generated ones" if capped else "as many real images, at random"
-    for family, labels in (("main", "hard"), ("soft", "soft")):
-        generated, drawn = (_values(runs, train_set, family) for train_set in ALWAYS[:2])
-        if len(generated):
-            error = math.hypot(_error(generated), _error(drawn))
-            lead = f"{generated.mean() - drawn.mean():+.4f}"
-            rows.append((f"lead over random real images, {labels} labels", lead, _standard_error(error), rival))
-    ours, random, real = (float(_values(runs, train_set).mean()) for train_set in ALWAYS)
-    equal = f"{scores.label_robust(1, 1, 1):.4f} would be equal to its rivals"
-    rows.append(("LRS, label-robust score", f"{scores.label_robust(real, ours, random):.4f}", "", equal))
-    plain = [_values(runs, train_set, "no-augmentation") for train_set in ALWAYS[:2]]
-    if len(plain[0]):
-        score = scores.augmentation_robust(ours, random, *(float(values.mean()) for values in plain))
+    sets = [_values(runs, train_set) for train_set in ("distilled", "real-random", "real")]
+    if not all(map(len, sets)):
+        return []
+    distilled, random, real = (float(values.mean()) for values in sets)
+    equal = f"{scores.label_robust(1, 1, 1):.4f} if the set equals its baselines"
+    rows: list[Row] = [("LRS, label-robust score", f"{scores.label_robust(real, distilled, random):.4f}", "", equal)]
+    plain = [_values(runs, train_set, "no-augmentation") for train_set in ("distilled", "real-random")]
+    if all(map(len, plain)):
+        score = scores.augmentation_robust(distilled, random, *(float(values.mean()) for values in plain))
         rows.append(("ARS, augmentation-robust score", f"{score:.4f}", "", equal))
     return rows
 
 
 def _error(values: Array) -> float:
-    """Standard error of a mean; not a number of a single value."""
+    """Standard error of a mean; NaN for a single value."""
     return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
 
 
@@ -119,18 +131,18 @@ def _standard_error(error: float) -> str:
     return "a single seed" if math.isnan(error) else f"standard error {error:.4f}"
 
 
-def _split(runs: pd.DataFrame) -> list[Row]:
-    """The main set is one of those drawn."""
-    rounds = runs[runs["part"] == "round"]
-    if rounds.empty:
+def _variance(runs: pd.DataFrame) -> list[Row]:
+    """Between resampled sets, of which the main one is the first, and between trainings on one set."""
+    resampled = runs[runs["axis"] == "resampling"]
+    main: Any = runs[(runs["ablation"] == "main") & (runs["train_set"] == "distilled")]
+    if resampled.empty or main.empty:
         return []
-    main: Any = runs[(runs["family"] == "main") & (runs["train_set"] == "distilled")]
-    by_set = pd.concat([main, rounds]).pivot(index="family", columns="seed", values="accuracy").to_numpy()
-    found = scores.variance_split(by_set)
+    by_set = pd.concat([main, resampled]).pivot(index="ablation", columns="seed", values="accuracy").to_numpy()
+    split = scores.variance_split(by_set)
     sets, trainings = by_set.shape
     note = f"{sets} sets of {int(main['images'].iloc[0]):,} images, {trainings} trainings on each"
     return [
-        ("mean over sets drawn anew", f"{found.mean:.4f}", _standard_error(found.standard_error), note),
-        ("spread by the set that was drawn", spread(found.generation, math.nan), "standard deviation", note),
-        ("spread by the training", spread(found.training, math.nan), "standard deviation", note),
+        ("mean over resampled sets", f"{split.mean:.4f}", _standard_error(split.standard_error), note),
+        ("variation between resampled sets", mean_std(split.generation, math.nan), "standard deviation", note),
+        ("variation between trainings", mean_std(split.training, math.nan), "standard deviation", note),
     ]

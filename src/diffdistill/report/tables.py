@@ -1,43 +1,38 @@
-"""The tables of results: the paper's Tables 1 and 2, the leaderboard, and accuracies beside their baselines."""
+"""The tables of results; columns are described in `columns`, and which tables there are in `parts`."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from diffdistill.errors import UserError
-from diffdistill.report.results import Results
+from diffdistill.report import recorded
+from diffdistill.report.means import mean_of
+from diffdistill.report.results import CHALLENGE, Experiment
+from diffdistill.report.train_sets import TRAIN_SETS
 
-TRAIN_SETS = {
-    "distilled": "generated images alone",
-    "drawn-random": "as many, not selected",
-    "drawn": "all that were drawn",
-    "real-random": "real images at random",
-    "real": "all real images",
-}
-"""What a ConvNet is trained on, as readers see it; the second and third only where a method selected the first."""
-ALWAYS = ("distilled", "real-random", "real")
-CHALLENGE = ("cifar100", "tinyimagenet")
 OURS = "diffdistill (ours)"
 
 
-def models(found: Results) -> pd.DataFrame:
-    """The paper's Table 1: a row an experiment; layers count the middle block, parameters are the trained network's."""
+def models(experiments: Sequence[Experiment]) -> pd.DataFrame:
+    """The paper's Table 1: the network of each experiment; the layers of a U-ViT include the middle block."""
     rows = []
-    for name, experiment in found.experiments.items():
-        model = experiment["model"]
-        rows.append(
-            {
-                "experiment": name,
-                "layers": model["depth"] + 1,
-                "hidden size": model["embed_dim"],
-                "MLP size": int(model["embed_dim"] * model["mlp_ratio"]),
-                "heads": model["num_heads"],
-                "patch": model["patch_size"],
-                "parameters": int(found.fid[name]["parameters"].iloc[0]),
+    for experiment in experiments:
+        network = experiment.network or {}
+        row: dict[str, Any] = {"experiment": experiment.name, "network": str(network.get("kind", "uvit"))}
+        if row["network"] == "uvit":
+            row |= {
+                "layers": network["depth"] + 1,
+                "hidden_size": network["embed_dim"],
+                "mlp_size": int(network["embed_dim"] * network["mlp_ratio"]),
+                "heads": network["num_heads"],
+                "patch": network["patch_size"],
             }
-        )
-    return pd.DataFrame(rows)
+        elif "channels" in network:
+            row |= {"channels": network["channels"], "multipliers": ", ".join(map(str, network["multipliers"]))}
+        fid = experiment.fid
+        row["parameters"] = experiment.generator.get("parameters") if fid is None else int(fid["parameters"].iloc[0])
+        rows.append(row)
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
 
 
 def lowest(fid: pd.DataFrame) -> dict[str, Any]:
@@ -45,220 +40,168 @@ def lowest(fid: pd.DataFrame) -> dict[str, Any]:
     return {str(key): value for key, value in fid.sort_values(["fid", "step"]).iloc[0].items()}
 
 
-def by_length(fid: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Rows in order of iterations, by the decay of their average; the one that the lowest is of comes first.
+def by_ema(fid: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Rows in the order of iterations by EMA decay; the EMA with the lowest FID is first.
 
-    A table of one average has no such column, and gives one part without a name.
+    With a single EMA there is no such column, and one part without a name.
     """
     ordered = fid.sort_values("step")
     if "ema_decay" not in fid:
         return {"": ordered}
-    parts = {str(decay): part for decay, part in ordered.groupby("ema_decay")}
-    first = str(lowest(fid)["ema_decay"])
+    parts = {f"{decay:g}": part for decay, part in ordered.groupby("ema_decay")}
+    first = f"{lowest(fid)['ema_decay']:g}"
     return {first: parts.pop(first)} | parts
 
 
-def generators(found: Results) -> pd.DataFrame:
-    """The paper's Table 2: the lowest FID with what it was measured by, the training, and the drawing of the set.
+def generators(experiments: Sequence[Experiment]) -> pd.DataFrame:
+    """The paper's Table 2: the lowest FID, how it was measured, and the training.
 
-    "training seconds" is what the logged speed says of all iterations: neither evaluation nor waiting in a queue.
+    training_seconds follows from the logged speed; it includes neither measurements nor time in a queue.
     """
     rows = []
-    for name, experiment in found.experiments.items():
-        best, account = lowest(found.fid[name]), found.budget[name]
-        seconds_per_image = (1 / found.loss[name]["images_per_second"]).mean()
-        images = experiment["training_iterations"] * experiment["settings"]["train"]["batch_size"]
-        rows.append(
-            {
-                "experiment": name,
-                "FID": float(best["fid"]),
-                "FID images": int(best["images"]),
-                "features": best["features"],
-                "sampler": best["solver"],
-                "steps": int(best["evaluations"]),
-                "at iteration": int(best["step"]),
-                "iterations": experiment["training_iterations"],
-                "training seconds": round(images * float(seconds_per_image), 1),
-                "images drawn": account["images"],
-                "drawn in steps": account["evaluations_per_image"],
-                "images/s": account["images_per_second"],
-            }
-        )
+    for experiment in experiments:
+        assert experiment.fid is not None
+        best = lowest(experiment.fid)
+        row = {
+            "experiment": experiment.name,
+            "fid": float(best["fid"]),
+            "fid_images": int(best["images"]),
+            "features": best["features"],
+            "sampler": best["solver"],
+            "nfe": int(best["nfe"]),
+            "step": int(best["step"]),
+        }
+        batch_size = recorded.setting(experiment, "train", "batch_size")
+        if experiment.loss is not None and batch_size is not None:
+            iterations = int(experiment.loss["iteration"].max())
+            seconds_per_image = float((1 / experiment.loss["images_per_second"]).mean())
+            row |= {"iterations": iterations, "training_seconds": iterations * batch_size * seconds_per_image}
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
-MEASUREMENTS = {
-    "step": "iteration",
-    "ema_decay": "EMA decay",
-    "fid": "FID",
-    "class_fid": "class FID",
-    "label_agreement": "label agreement",
-    "label_agreement_validation": "that of validation",
-    "precision": "precision",
-    "recall": "recall",
-    "pilot_accuracy": "pilot accuracy",
-    "pilot_standard_error": "its error",
-    "pilot_draw": "its way to draw",
-    "chosen_by": "chosen by",
-}
-"""Columns of fid.csv, and what readers see; those that a run did not measure are left out."""
+def sampling(experiments: Sequence[Experiment]) -> pd.DataFrame:
+    """What the accounts say: the samples, the seconds they took, and the size of what made them."""
+    rows = []
+    for experiment in experiments:
+        account = experiment.account or {}
+        images = experiment.samples
+        rows.append(
+            {
+                "experiment": experiment.name,
+                "generator": str(experiment.generator.get("kind", "unknown")),
+                "images": int(account["images"]),
+                "images_share": account["images"] / experiment.real.images,
+                "bytes": None if images is None else images.bytes,
+                "generator_bytes": experiment.generator_bytes,
+                "nfe": experiment.generator.get("nfe", account.get("nfe")),
+                "seconds": used_seconds(account),
+                "budget_seconds": account.get("budget_seconds"),
+                "images_per_second": account.get("images_per_second"),
+            }
+        )
+    return pd.DataFrame(rows).dropna(axis="columns", how="all")
+
+
+def used_seconds(account: dict[str, Any]) -> float | None:
+    """All seconds of an account; None if it does not say."""
+    seconds = account.get("used_seconds", account.get("seconds"))
+    return float(seconds) if isinstance(seconds, int | float) else None
+
+
+MEASUREMENTS = (
+    "step", "ema_decay", "fid", "class_fid", "label_agreement", "label_agreement_validation", "precision", "recall",
+    "pilot_accuracy", "pilot_standard_error", "pilot_setup", "chosen_by",
+)  # fmt: skip
+"""Columns of fid.csv that readers see; those without a value are left out."""
 
 
 def measurements(fid: pd.DataFrame) -> pd.DataFrame:
-    """A row a measurement: all that candidates are compared by, and which one was chosen."""
-    measured = {column: name for column, name in MEASUREMENTS.items() if column in fid and fid[column].notna().any()}
-    table = fid.sort_values("step")[list(measured)]
-    if "ema_decay" in table:  # a setting as it was given, not a number to be rounded
-        table["ema_decay"] = table["ema_decay"].map("{:g}".format)
-    return table.rename(columns=measured)
+    """A row per measured checkpoint: all that they are compared by, and which one was picked."""
+    measured = [column for column in MEASUREMENTS if column in fid and fid[column].notna().any()]
+    return fid.sort_values("step")[measured]
 
 
-def accuracies(accuracy: dict[str, pd.DataFrame], baselines: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """A row per experiment and training set: mean and spread over seeds, and the share kept of the real one's mean.
+def accuracies(experiments: Sequence[Experiment]) -> pd.DataFrame:
+    """A row per experiment and train set: its size, and mean and standard deviation of its accuracy over seeds.
 
-    std is the sample's (n - 1), empty for a single run. Raises UserError if a training set is missing.
+    images_share: images as a share of those of the real train split. bytes: of the images, uncompressed.
+    generator_bytes: of the generator, for sets that it made. std is NaN for a single run.
     """
     rows = []
-    for name in accuracy:
-        runs = pd.concat([accuracy[name], baselines[name]])
-        for train_set in ALWAYS:
-            if train_set not in set(runs["train_set"]):
-                file = "accuracy" if train_set == "distilled" else "baselines"
-                raise UserError(f"results/{name}/{file}.csv: no row with train_set '{train_set}'; make it again")
+    for experiment in experiments:
+        runs = experiment.runs
         real = runs.loc[runs["train_set"] == "real", "accuracy"].mean()
-        for train_set in TRAIN_SETS:
+        for train_set, about in TRAIN_SETS.items():
             part = runs[runs["train_set"] == train_set]
-            if not part.empty:
-                rows.append({"experiment": name, "train_set": train_set, **mean_of(part, real)})
-    return pd.DataFrame(rows)
+            if part.empty:
+                continue
+            images = int(part["images"].iloc[0])
+            rows.append(
+                {
+                    "experiment": experiment.name,
+                    "train_set": train_set,
+                    "images": images,
+                    "images_share": images / experiment.real.images,
+                    "bytes": _bytes(experiment, train_set, images),
+                    "generator_bytes": experiment.generator_bytes if about.generated else None,
+                    **mean_of(part, real),
+                }
+            )
+    table = pd.DataFrame(rows)
+    return table.astype({"generator_bytes": "Int64"}) if rows else table
 
 
-def mean_of(part: pd.DataFrame, real: float) -> dict[str, Any]:
-    """Of trainings on one set: mean and spread (n - 1) of their accuracy, and the share kept of `real`, that on all."""
-    mean = part["accuracy"].mean()
-    return {
-        "images": int(part["images"].iloc[0]),
-        "mean": float(mean),
-        "std": float(part["accuracy"].std(ddof=1)),
-        "runs": len(part),
-        "kept": float(mean / real) if real else float("nan"),
-    }
+def _bytes(experiment: Experiment, train_set: str, images: int) -> int:
+    if train_set == "distilled" and experiment.distilled is not None:
+        return experiment.distilled.bytes
+    return images * experiment.real.image_bytes
 
 
 def audit(found: dict[str, Any]) -> pd.DataFrame:
-    """What the audit measured, each with its 95 % interval and what is expected where nothing is memorised."""
+    """What the audit measured, each with its 95 % interval and what is expected if nothing is memorised."""
     rows: list[tuple[str, float, float, float, str]] = []
     for space, nearest in found["nearest"].items():
-        share = nearest["share_in_train"]
+        part = nearest["share_in_train"]
         rows.append(
-            (f"nearest real image lies in train, by {space}", share["value"], share["low"], share["high"], "0.5")
+            (f"nearest real image is a train image, by {space}", part["value"], part["low"], part["high"], "0.5")
         )
-    for kind, of in (("generated", "generated images"), ("held_out", "held-out images")):
-        part, expected = found["three_times_nearer_to_one"][kind], "as below" if kind == "generated" else "any"
-        rows.append((f"{of} three times nearer to one train image", part["value"], part["low"], part["high"], expected))
-    member = found["membership"]["all_times"]
-    rows.append(("train told by its loss: area", member["auc"], member["auc_low"], member["auc_high"], "0.5"))
-    rows.append(
-        ("train images found at 1 % false alarms", member["tpr"], member["tpr_low"], member["tpr_high"], "0.01")
-    )
-    return pd.DataFrame(rows, columns=["measure", "share", "from", "to", "if nothing is memorised"])
+    for kind, expected in (("generated", "as held out"), ("held_out", "any")):
+        part = found["three_times_nearer_to_one"][kind]
+        name = f"{kind.replace('_', '-')} images three times nearer to one train image than to any other"
+        rows.append((name, part["value"], part["low"], part["high"], expected))
+    if membership := found.get("membership"):
+        member = membership["all_times"]
+        rows += [
+            (
+                "membership by the loss: area under the ROC curve",
+                member["auc"],
+                member["auc_low"],
+                member["auc_high"],
+                "0.5",
+            ),
+            (
+                "train images recognised at 1 % false positives",
+                member["tpr"],
+                member["tpr_low"],
+                member["tpr_high"],
+                "0.01",
+            ),
+        ]
+    return pd.DataFrame(rows, columns=["measure", "value", "low", "high", "expected"])
 
 
-def leaderboard(published: pd.DataFrame, accuracy: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The published rows as they are, and ours where it falls in track 2 once both data sets have been run.
+def leaderboard(published: pd.DataFrame, experiments: Sequence[Experiment]) -> pd.DataFrame:
+    """The published rows, and ours at its place in track 2 if both data sets of the challenge were evaluated.
 
-    Ours has no rank: it was not submitted.
+    Ours has no rank because it was not submitted. Of several experiments on a data set the first counts.
     """
-    if not set(CHALLENGE) <= set(accuracy):
+    ours: dict[str, float] = {}
+    for experiment in experiments:
+        if experiment.challenge is not None and experiment.accuracy is not None:
+            ours.setdefault(experiment.challenge, float(experiment.accuracy["accuracy"].mean()))
+    if not set(CHALLENGE) <= set(ours):
         return published.copy()
-    ours = {name: float(accuracy[name]["accuracy"].mean()) for name in CHALLENGE}
     row = {"track": 2, "team": OURS, **ours, "average": sum(ours.values()) / len(ours)}
     table = pd.concat([published, pd.DataFrame([row])]).astype({"rank": "Int64"})
     return table.sort_values(["track", "average"], ascending=[True, False], kind="stable", ignore_index=True)
-
-
-def count(value: float) -> str:
-    """80,000"""
-    return f"{value:,.0f}"
-
-
-def _share(value: float) -> str:
-    return f"{value:.4f}"
-
-
-def distance(value: float) -> str:
-    """39.85, and 0.0086 as classifier features make them."""
-    return f"{value:.2f}" if value >= 1 else f"{value:.2g}"
-
-
-def _parameters(value: float) -> str:
-    return f"{value / 1e6:.1f}M" if value >= 1e6 else f"{value / 1e3:.0f}K"
-
-
-def duration(seconds: float) -> str:
-    """The two units that matter: 41.2 s, 12.5 min, 26.9 h."""
-    if seconds < 120:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
-
-
-FORMATS: dict[str, Callable[[float], str]] = {
-    **dict.fromkeys(("mean", "std", "kept", "share", "from", "to", "cifar100", "tinyimagenet", "average"), _share),
-    **dict.fromkeys(("label agreement", "that of validation", "precision", "recall"), _share),
-    **dict.fromkeys(("pilot accuracy", "its error"), _share),
-    **dict.fromkeys(("FID", "class FID"), distance),
-    "images/s": "{:,.1f}".format,
-    "parameters": _parameters,
-    "training seconds": duration,
-}
-
-
-def shown(table: pd.DataFrame) -> pd.DataFrame:
-    """The same table as text for readers; nothing where there is no value."""
-
-    def text(column: str, value: Any) -> str:
-        if pd.isna(value):
-            return ""
-        return value if isinstance(value, str) else FORMATS.get(column, count)(float(value))
-
-    columns = {column: [text(column, value) for value in table[column]] for column in map(str, table.columns)}
-    renamed = {"training seconds": "training time"}  # the unit now stands beside each number
-    return pd.DataFrame(columns, dtype=str).rename(columns=renamed)
-
-
-def numeric(table: pd.DataFrame) -> list[bool]:
-    """Which columns hold numbers, to be set flush right."""
-    return [pd.api.types.is_numeric_dtype(table[column]) for column in table]
-
-
-def texts(table: pd.DataFrame) -> dict[str, str]:
-    """As csv (numbers with six digits), md and tex (rounded for readers), by ending."""
-    text, numbers = shown(table), numeric(table)
-    alignment = ["right" if number else "left" for number in numbers]
-    return {
-        "csv": table.to_csv(index=False, float_format="%.6g"),
-        "md": text.to_markdown(index=False, disable_numparse=True, colalign=alignment) + "\n",
-        "tex": text.to_latex(index=False, escape=True, column_format="".join(side[0] for side in alignment)),
-    }
-
-
-def spread(mean: float, std: float) -> str:
-    """0.9675 ± 0.0025, or the mean alone where a single run has no spread."""
-    return _share(mean) if pd.isna(std) else f"{_share(mean)} ± {_share(std)}"
-
-
-def summary(accuracy: dict[str, pd.DataFrame], baselines: dict[str, pd.DataFrame], page: str) -> str:
-    """The few lines that end a run."""
-    lines = []
-    table = accuracies(accuracy, baselines)
-    for name, runs in accuracy.items():
-        rows = {row["train_set"]: row for row in table[table["experiment"] == name].to_dict("records")}
-        lines.append(f"{name}: accuracy on real test images of ConvNets trained on")
-        for train_set, row in rows.items():
-            lines.append(
-                f"  {TRAIN_SETS[train_set]:<22}  {spread(row['mean'], row['std']):<15}  ({row['images']:,} images)"
-            )
-        seeds = ", ".join(f"{row['seed']}: {_share(row['accuracy'])}" for row in runs.to_dict("records"))
-        lines.append(f"  generated, by seed: {seeds}")
-        lines.append(f"  accuracy kept: {_share(rows['distilled']['kept'])} of that of all real images")
-    return "\n".join([*lines, f"report: {page}", ""])

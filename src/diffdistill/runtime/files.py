@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -41,6 +42,29 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         os.close(handle)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder beside `path`; it takes the place of `path` if the block ends without an exception.
+
+    Raises OSError naming a folder that cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.part-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.part-"))
+    umask = os.umask(0)
+    os.umask(umask)
+    try:
+        temporary.chmod(0o777 & ~umask)
+        yield temporary
+        if path.exists():
+            path.rename(temporary.with_name(f"{temporary.name}.old"))  # rename replaces only an empty folder
+        temporary.rename(path)
+    finally:
+        for left in (temporary, temporary.with_name(f"{temporary.name}.old")):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _temporary(path: Path) -> tuple[int, Path]:

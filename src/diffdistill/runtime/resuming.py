@@ -27,6 +27,7 @@ NO_FLOCK = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.E
 STALE_SECONDS = 1800.0
 """A lock of another machine that was not refreshed for so long is taken for one of a dead process."""
 REFRESH_SECONDS = 60.0
+POLL_SECONDS = 1.0
 
 
 class StopSignal:
@@ -88,6 +89,7 @@ class Progress:
             if error.errno not in NO_FLOCK:
                 raise
             logger.warning("%s: this file system has no flock; locking by an exclusive file", path.parent)
+            path.unlink(missing_ok=True)
             path = path.with_suffix(".exclusive")
             _exclusive(path, self.output, wait)
             handle, self._exclusive = None, path
@@ -135,7 +137,7 @@ def _exclusive(path: Path, output: Path, wait: bool) -> None:
             if not told:
                 logger.info("%s makes %s; waiting for it", holder, output)
             told = True
-            time.sleep(1)
+            time.sleep(POLL_SECONDS)
             continue
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump({"host": socket.gethostname(), "pid": os.getpid()}, file)

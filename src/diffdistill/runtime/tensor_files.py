@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors.torch
 import torch
@@ -49,6 +50,43 @@ def load(
     The file is read with read(), not mapped: mapping fails on some network file systems. Only the wanted tensors are
     read. Raises UserError if the file is missing or not whole.
     """
+    with _opened(path) as (file, entries, metadata, begin):
+        tensors = {}
+        for name, entry in entries.items():
+            if wanted(name):
+                first, end = entry["data_offsets"]
+                file.seek(begin + first)
+                tensors[name] = _tensor(file.read(end - first), entry)
+    return tensors, metadata
+
+
+def load_rows(path: Path, name: str, rows: Sequence[int]) -> torch.Tensor:
+    """Some rows of one tensor, in their order; nothing else is read.
+
+    Raises UserError as load does, KeyError if there is no such tensor, IndexError for a row that it does not have.
+    """
+    with _opened(path) as (file, entries, _, begin):
+        if name in entries:
+            entry = entries[name]
+            (count, *shape), (first, end) = entry["shape"], entry["data_offsets"]
+            size = (end - first) // count if count else 0
+            data = bytearray()
+            for row in rows:
+                if 0 <= row < count:
+                    file.seek(begin + first + row * size)
+                    data += file.read(size)
+            inside = [row for row in rows if 0 <= row < count]
+            tensor = _tensor(bytes(data), {**entry, "shape": [len(inside), *shape]})
+    if name not in entries:
+        raise KeyError(f"no tensor {name}")
+    if len(inside) != len(rows):
+        raise IndexError(f"{name} has {count} rows")
+    return tensor
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[BinaryIO, dict[str, Any], dict[str, str], int]]:
+    """The open file, the entries of its tensors, its metadata, and the place where the tensors begin."""
     broken = f"{path}: not a whole safetensors file; delete it and run again"
     try:
         with path.open("rb") as file:
@@ -56,23 +94,19 @@ def load(
             length = int.from_bytes(file.read(8), "little")
             if length > size - 8:
                 raise UserError(broken)
-            header = json.loads(file.read(length))
-            metadata = header.pop("__metadata__", {})
+            entries = json.loads(file.read(length))
+            metadata = entries.pop("__metadata__", {})
             if not all(isinstance(text, str) for text in metadata.values()):
                 raise UserError(broken)
-            tensors = {}
-            for name, entry in header.items():
-                begin, end = entry["data_offsets"]
-                if not 0 <= begin <= end <= size - 8 - length:
+            for entry in entries.values():
+                first, end = entry["data_offsets"]
+                if not 0 <= first <= end <= size - 8 - length:
                     raise UserError(broken)
-                if wanted(name):
-                    file.seek(8 + length + begin)
-                    tensors[name] = _tensor(file.read(end - begin), entry)
+            yield file, entries, metadata, 8 + length
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; run the rule that makes it") from error
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(broken) from error
-    return tensors, metadata
 
 
 def _tensor(data: bytes, entry: dict[str, Any]) -> torch.Tensor:

@@ -9,9 +9,7 @@ import logging
 from dataclasses import asdict
 from typing import Any
 
-import matplotlib as mpl
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from diffdistill import config
@@ -23,13 +21,11 @@ from diffdistill.diffusion import checkpoints
 from diffdistill.diffusion.loss import losses_at
 from diffdistill.errors import UserError
 from diffdistill.metrics import memorisation
-from diffdistill.report import figures
+from diffdistill.report import mosaics, style
 from diffdistill.runtime import devices, files, provenance, tensor_files
 from diffdistill.runtime.program import Job
 
 logger = logging.getLogger(__name__)
-
-PAIRS = 24
 
 
 def main(job: Job[stages.Audit]) -> None:
@@ -75,7 +71,7 @@ def main(job: Job[stages.Audit]) -> None:
     }
     logger.info("flagged: %s", "; ".join(flagged) or "nothing")
     files.write_json(job.output("audit"), result)
-    figures.save(closest_pairs(generated, train.images, *pairs), job.output("pairs"))
+    style.save(mosaics.closest_pairs(generated, train.images, *pairs), job.output("pairs"))
 
 
 def _sets(job: Job[stages.Audit]) -> list[ImageSet]:
@@ -129,22 +125,3 @@ def _membership(
         for place, t in enumerate(block.times)
     }
     return {"all_times": memorisation.membership(members.mean(1), others.mean(1), seed=block.seed), **by_time}
-
-
-def closest_pairs(drawn: Tensor, train: Tensor, distances: Tensor, indices: Tensor) -> Figure:
-    """The generated images (left) that lie most nearly on one train image (right), by d1 / d2 of the two nearest."""
-    ratio = distances[:, 0] / distances[:, 1].clamp(min=1e-12)
-    closest = ratio.argsort()[:PAIRS].tolist()
-    with mpl.rc_context(figures.STYLE):
-        figure = Figure(figsize=(8, 1.25 * -(-len(closest) // 4) + 0.5), layout="constrained")
-        figure.suptitle("generated | nearest train image, and how much nearer than the second nearest", fontsize=9)
-        grid = figure.subplots(-(-len(closest) // 4), 4, squeeze=False)
-        for axes in grid.flat:
-            axes.set_axis_off()
-        for axes, place in zip(grid.flat, closest, strict=False):
-            images = [drawn[place], train[indices[place, 0]]]
-            edge = torch.full_like(images[0][..., :1], 255)
-            pair = torch.cat([images[0], edge, images[1]], dim=2).permute(1, 2, 0)  # (H, 2 W + 1, C)
-            axes.imshow(pair.expand(-1, -1, 3).numpy(), interpolation="nearest")
-            axes.set_title(f"{ratio[place]:.2f}", fontsize=8, loc="center")
-    return figure

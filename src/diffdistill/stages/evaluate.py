@@ -24,9 +24,9 @@ def main(job: Job[stages.Evaluate]) -> None:
     train, test = evaluation.load(train_file, test_file)
     kept = selection.every(train.labels)
     if train_set in ("real-random", "random-samples"):
-        size = len(image_files.load_labels_and_metadata(job.input("distilled"))[0])
+        size = image_files.stored_images(job.input("distilled"))
         if size >= len(kept):
-            logger.info("the distilled set has %d images, all are %d: this is the training on all", size, len(kept))
+            logger.info("the distilled set counts as %d images of %d: this is the training on all", size, len(kept))
             whole = files.read_record(job.input("whole"), "accuracy", "trained_on")
             files.write_json(job.output("accuracy"), {**whole, "train_set": train_set})
             return

@@ -1,45 +1,23 @@
-"""Reads tables, figures and accounts of all targets; writes report.html, one self-contained page, and its summary."""
+"""Reads tables, figures and files of the experiments; writes report.html, one self-contained page, and a summary."""
 
 import logging
-import sys
-from collections.abc import Sequence
 
-from diffdistill.report import excerpt, page, results, tables
-from diffdistill.runtime import files, program
+from diffdistill.config import stages
+from diffdistill.report import page, results, summary
+from diffdistill.runtime import files
+from diffdistill.runtime.program import Job
 
-logger = logging.getLogger("diffdistill")
-
-TABLES = {"accuracy": "Accuracy", "generators": "Generators", "models": "Networks", "leaderboard": page.LEADERBOARD}
+logger = logging.getLogger(__name__)
 
 
-def stage(job: program.Job) -> None:
-    found = results.read(job.config, job.inputs)
-    pictures = {name.removesuffix("_png"): job.input(name) for name in job.inputs if name.endswith("_png")}
-    shown = {title: results.table(job.input(f"{name}_csv")) for name, title in TABLES.items()}
-    real = results.of_each(job.config, job.inputs, "real")
-    names = {name: excerpt.titles_of(path) for name, path in real.items()}
-    studies = {
-        name: {
-            "What it says": results.table(job.input(f"findings_{name}")),
-            "Every training": results.table(job.input(f"study_{name}")),
-        }
-        for name in found.experiments
-        if f"study_{name}" in job.inputs
-    }
-    audits = {
-        name: files.read_record(path, "flagged", "nearest", "membership")
-        for name, path in results.of_each(job.config, job.inputs, "audit").items()
-    }
-    files.write_text(job.output("page"), page.render(found, pictures, shown, names, studies, audits))
-    summary = tables.summary(found.accuracy, found.baselines, str(job.output("page")))
-    files.write_text(job.output("summary"), summary)
-    for line in summary.splitlines():
+def main(job: Job[stages.Report]) -> None:
+    experiments = results.read_all(job.settings.experiments)
+    for experiment in experiments.values():
+        images = experiment.distilled or experiment.samples
+        if images is not None and images.empty_classes:
+            logger.warning("%s: %d classes have no image", images.path, len(images.empty_classes))
+    files.write_text(job.output("page"), page.render(experiments, job.input("tables"), job.input("figures")))
+    text = summary.text(experiments, job.output("page"))
+    files.write_text(job.output("summary"), text)
+    for line in text.splitlines():
         logger.info("%s", line)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    return program.run(stage, argv, __doc__)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

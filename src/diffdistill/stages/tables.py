@@ -1,29 +1,17 @@
-"""Reads the csv files of all targets and the published leaderboard; writes every table as csv, md and tex."""
+"""Reads the files of the experiments of a report; writes its tables into one folder, as csv, md and tex."""
 
-import sys
-from collections.abc import Sequence
+from pathlib import Path
 
-from diffdistill.report import results, tables
-from diffdistill.runtime import files, program
-
-
-def stage(job: program.Job) -> None:
-    found = results.read(job.config, job.inputs)
-    published = results.table(job.input("leaderboard"), results.LEADERBOARD)
-    made = {
-        "models": tables.models(found),
-        "generators": tables.generators(found),
-        "accuracy": tables.accuracies(found.accuracy, found.baselines),
-        "leaderboard": tables.leaderboard(published, found.accuracy),
-    }
-    for name, table in made.items():
-        for ending, text in tables.texts(table).items():
-            files.write_text(job.output(f"{name}_{ending}"), text)
+from diffdistill.config import stages
+from diffdistill.report import columns, parts, results
+from diffdistill.runtime import files
+from diffdistill.runtime.program import Job
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    return program.run(stage, argv, __doc__)
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def main(job: Job[stages.Report]) -> None:
+    experiments = results.read_all(job.settings.experiments)
+    published = results.table(Path(job.settings.leaderboard), results.LEADERBOARD)
+    with files.replacing_folder(job.output("folder")) as folder:
+        for name, table in parts.make_tables(experiments, published):
+            for ending, text in columns.texts(table).items():
+                files.write_text(folder / f"{name}.{ending}", text)

@@ -1,0 +1,105 @@
+"""Mode guidance: each image is drawn toward one of the modes of its class, so that few images cover a class.
+
+The idea of MGD3 (Chan-Santiago et al. 2025, arXiv 2505.18963): modes are k-means centres, and the image predicted in an
+evaluation is moved toward its mode. There the space is that of an autoencoder; here it is a classifier's features.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from sklearn.cluster import KMeans
+from torch import Tensor
+
+from diffdistill.config import Solver
+from diffdistill.data.raw import Array
+from diffdistill.diffusion import sampling
+from diffdistill.diffusion.denoiser import Counting, Denoiser, Wrapper
+
+Features = Callable[[Tensor], Tensor]
+"""Images (B, C, H, W) in [-1, 1] -> (B, F), differentiable."""
+
+
+def centres(features: Array, count: int, seed: int) -> Array:
+    """The k-means centres float32 (count, F) of a class's features (N, F), the one with most images first.
+
+    Raises ValueError if there are fewer images than centres.
+    """
+    found = KMeans(count, n_init=3, random_state=seed).fit(features)
+    order = (-torch.bincount(torch.from_numpy(found.labels_).long(), minlength=count)).argsort(stable=True)
+    result: Array = found.cluster_centers_[order.numpy()].astype("float32")
+    return result
+
+
+class ModeGuided(Wrapper):
+    """Predicts noise such that the predicted image x0 lies nearer to its mode m, in features f.
+
+    x0 - weight d / |g|^2 g with d = |f(x0) - m|^2 and g its gradient: Polyak's step, which has no unit; where d is
+    linear, weight 1 would bring it to 0. All times of a batch must be equal.
+    """
+
+    def __init__(
+        self, inner: Denoiser, features: Features, modes: Tensor, weight: float, interval: tuple[float, float]
+    ) -> None:
+        """modes: (B, F), those of the images of the batches to come; interval: the times that are guided."""
+        super().__init__(inner)
+        self.features, self.modes, self.weight, self.interval = features, modes, weight, interval
+
+    def predict_noise(self, x: Tensor, t: Tensor, y: Tensor | None) -> Tensor:
+        noise = self.inner.predict_noise(x, t, y)
+        if not self.interval[0] <= float(t[0]) <= self.interval[1]:
+            return noise
+        alpha, sigma = (one[:, None, None, None].to(x) for one in (self.schedule.alpha(t), self.schedule.sigma(t)))
+        with torch.inference_mode(False), torch.enable_grad():
+            x0 = ((x.clone() - sigma.clone() * noise.clone()) / alpha.clone()).clamp(-1, 1).requires_grad_(True)
+            distance = (self.features(x0.float()) - self.modes.clone()).square().sum(1)  # (B,)
+            (gradient,) = torch.autograd.grad(distance.sum(), x0)
+            length = gradient.square().sum((1, 2, 3)).clamp_min(1e-12)
+            moved = x0.detach() - (self.weight * distance.detach() / length)[:, None, None, None] * gradient
+        return (x - alpha * moved.clamp(-1, 1)) / sigma
+
+
+class ModeGenerator:
+    """Samples a denoiser so that the images of a class take its modes in turn."""
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        solver: Solver,
+        features: Features,
+        modes: Tensor,
+        *,
+        weight: float,
+        interval: tuple[float, float],
+        seed: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """modes: (K, M, F); the i-th image of a class is drawn toward its mode i modulo M."""
+        self._denoiser, self.solver, self.seed, self._device = Counting(denoiser), solver, seed, torch.device(device)
+        self._features, self._modes, self._weight, self._interval = features, modes, weight, interval
+
+    @property
+    def num_classes(self) -> int:
+        return self._denoiser.labels.num_classes
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return self._denoiser.image_shape
+
+    def generate(self, first: int, labels: Tensor) -> Tensor:
+        """See `Generator.generate`; images first, first + 1, … of classes in turn: image i has mode i // K modulo M."""
+        numbers = torch.arange(first, first + len(labels)) // self.num_classes % self._modes.shape[1]
+        modes = self._modes[labels, numbers].to(self._device)
+        guided = ModeGuided(self._denoiser, self._features, modes, self._weight, self._interval)
+        return sampling.sample(guided, self.solver, labels, seed=self.seed, first=first, device=self._device)
+
+    def describe(self) -> dict[str, Any]:
+        """See `Generator.describe`."""
+        return {
+            "kind": "diffusion, mode guidance",
+            "solver": self.solver.model_dump(mode="json"),
+            "modes": self._modes.shape[1],
+            "weight": self._weight,
+            "interval": list(self._interval),
+            "seed": self.seed,
+        }

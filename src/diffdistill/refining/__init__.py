@@ -1,0 +1,1 @@
+"""Small sets made better by matching what real images do to networks."""
