@@ -45,17 +45,11 @@ SETS = (
     *(f"refined-{start}" for start in ("real", "noise", "generated")),
     "real",
 )
+DIGITS = {"iterations": 1500, "width": 32, "validation_seeds": [0, 1, 2]}
+FASHION = {"iterations": 1500, "width": 32, "validate_every": 750, "factor": 2, "budget_seconds": 1500}
 SETTINGS: dict[str, dict[int, dict[str, Any]]] = {
-    "digits": {
-        1: {"iterations": 2000, "width": 32},
-        10: {"iterations": 2000, "width": 32},
-        50: {"iterations": 2000, "width": 32},
-    },
-    "fashion": {
-        1: {"iterations": 3000, "factor": 2, "budget_seconds": 1500},
-        10: {"iterations": 3000, "factor": 2, "budget_seconds": 1500},
-        50: {"iterations": 3000, "factor": 2, "budget_seconds": 1500},
-    },
+    "digits": {1: DIGITS, 10: DIGITS, 50: DIGITS},
+    "fashion": {1: FASHION, 10: FASHION, 50: FASHION},
 }
 """By data and images per class; found on validation alone."""
 
