@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from diffdistill import config
+from diffdistill.classify.convnet import ConvNet
+from diffdistill.classify.training import Classifier
 from diffdistill.config import stages
 from diffdistill.config.sampling import SOLVERS
 from diffdistill.data import image_files
@@ -186,3 +188,30 @@ def test_memory_does_not_grow_with_the_number_of_images(network_file: Path, tmp_
         run = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks.append(int(run.stdout.splitlines()[-1]))
     assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_mode_guidance_changes_the_images_and_repeats_them(
+    network_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    C, H, W = checkpoints.load(network_file).denoiser.image_shape
+    images = torch.randint(0, 256, (30, C, H, W), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    image_files.save(tmp_path / "train", images, torch.arange(30) % 3, METADATA)
+    shape = {"num_classes": 3, "img_size": H, "width": 8, "depth": 2}
+    classifier = Classifier(ConvNet(**shape), ([0.5], [0.5]))
+    classifier.to_file(tmp_path / "classifier", ["a", "b", "c"], {"source_checksum": "none"})
+    inputs = {name: tmp_path / name for name in ("train", "classifier")}
+
+    def sampled_by(modes: dict[str, Any] | None) -> tuple[torch.Tensor, dict[str, Any]]:
+        settings = {"images": 12, "batch_size": 6, "precision": "float32", "modes": modes}
+        assert command.main(arguments(network_file, tmp_path, settings, **inputs)) == 0
+        made = image_files.load(tmp_path / "samples.safetensors")
+        return made.images, json.loads((tmp_path / "samples.json").read_text())
+
+    plain, _ = sampled_by(None)
+    guided, account = sampled_by({"per_class": 4, "weight": 0.5, "interval": [0.0, 1.0]})
+    again, _ = sampled_by({"per_class": 4, "weight": 0.5, "interval": [0.0, 1.0]})
+    assert not torch.equal(plain, guided) and torch.equal(guided, again)
+    assert account["modes"] == 4 and account["nfe"] == 4 and account["seconds"]["modes"] > 0
+    settings = {"images": 12, "modes": {"per_class": 11}}
+    assert command.main(arguments(network_file, tmp_path, settings, **inputs)) == 2
+    assert "class 'a' has 10 images, but 11 modes are asked for" in capsys.readouterr().err
