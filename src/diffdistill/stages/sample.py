@@ -28,6 +28,7 @@ def main(job: Job[stages.Sample]) -> None:
     with budget.phase("import"):
         from diffdistill.data import image_files
         from diffdistill.diffusion import checkpoints
+        from diffdistill.diffusion.training.origin import SETTINGS
         from diffdistill.generators import budgeted, diffusion
         from diffdistill.runtime import devices, resuming
 
@@ -57,6 +58,7 @@ def main(job: Job[stages.Sample]) -> None:
         **{key: checkpoint.metadata[key] for key in ("classes", "class_titles") if key in checkpoint.metadata},
         **image_files.origin_of(checkpoint.metadata),
         "made_by": _made_by(settings, checkpoint.step),
+        "trained_by": checkpoint.metadata.get(SETTINGS, "{}"),
     }
     try:
         account = budgeted.sample_within(
