@@ -11,7 +11,7 @@ from diffdistill.config.fid import INCEPTION_CHECKSUM, INCEPTION_URL, Checkpoint
 from diffdistill.config.fields import Block, as_json, read
 from diffdistill.config.generator import Generator, SamplesGenerator, TrainGenerator
 from diffdistill.config.load import Config, parse, refuse_old_results
-from diffdistill.config.model import Model, Prediction, UNetModel, UViTModel, parse_model
+from diffdistill.config.model import Model, ModelBlock, Prediction, UNetModel, UViTModel, parse_model
 from diffdistill.config.refine import Refine
 from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select, Solver
 from diffdistill.config.source import Source
@@ -44,6 +44,7 @@ __all__ = [
     "Guidance",
     "Measurement",
     "Model",
+    "ModelBlock",
     "OptimiserSettings",
     "Prediction",
     "Protocol",

@@ -86,6 +86,25 @@ class Guidance(Block):
         return self
 
 
+class Modes(Block):
+    """Draws each image toward a k-means mode of its class, in the features of the classifier (arXiv 2505.18963)."""
+
+    per_class: PositiveInt = 10
+    """Modes of a class; its images take them in turn."""
+    weight: PositiveFloat = 0.1
+    """Share of the step that would bring a linear distance to 0, at every guided evaluation."""
+    interval: tuple[Annotated[Float, Field(ge=0, le=1)], Annotated[Float, Field(ge=0, le=1)]] = (0.1, 0.6)
+    """The times that are guided."""
+    seed: NonNegativeInt = 0
+    """Of k-means."""
+
+    @model_validator(mode="after")
+    def _interval_rises(self) -> Self:
+        if self.interval[0] >= self.interval[1]:
+            raise ValueError(f"interval {list(self.interval)} must rise, as in [0.1, 0.6]")
+        return self
+
+
 class Sample(Block):
     budget_seconds: PositiveFloat | None = None
     images: PositiveInt | None = None
@@ -98,7 +117,15 @@ class Sample(Block):
     compile: Literal["auto"] | bool = "auto"
     """torch.compile; auto: where a probe on a GPU finds it faster and the budget is ten minutes at least."""
     guidance: Guidance | None = None
+    modes: Modes | None = None
+    """Mode guidance, for small sets; null: none."""
     seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _one_way_of_guidance(self) -> Self:
+        if self.modes is not None and self.guidance is not None:
+            raise ValueError("guidance and modes cannot be combined; remove one")
+        return self
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:
@@ -107,10 +134,36 @@ class Sample(Block):
         return self
 
 
+class SelectionMethod(NamedTuple):
+    """What a selection method needs."""
+
+    needs_count: bool
+    """A number of images to keep."""
+    needs_classifier: bool
+    """The classifier: its predictions or its features."""
+
+
+SELECTION_METHODS = {
+    "all": SelectionMethod(needs_count=False, needs_classifier=False),
+    "random": SelectionMethod(needs_count=True, needs_classifier=False),
+    "classifier": SelectionMethod(needs_count=False, needs_classifier=True),
+    "herding": SelectionMethod(needs_count=True, needs_classifier=True),
+    "k_centre": SelectionMethod(needs_count=True, needs_classifier=True),
+}
+"""All selection methods by name; `diffdistill.data.selection` has the functions."""
+
+
+def _known_method(method: str) -> str:
+    if method not in SELECTION_METHODS:
+        raise ValueError(f"unknown method {short(method)}; known: {', '.join(SELECTION_METHODS)}")
+    return method
+
+
 class Select(Block):
     renamed: ClassVar = {"disagree": "label_noise"}
 
-    method: Literal["all", "random", "classifier", "herding", "k_centre"] = "all"
+    method: Annotated[str, AfterValidator(_known_method)] = "all"
+    """One of SELECTION_METHODS."""
     images: PositiveInt | None = None
     """How many to keep in all, as equal per class as they divide; null: as many as the method wants."""
     per_class: PositiveInt | None = None
@@ -123,7 +176,7 @@ class Select(Block):
 
     @property
     def needs_classifier(self) -> bool:
-        return self.method not in ("all", "random")
+        return SELECTION_METHODS[self.method].needs_classifier
 
     @property
     def counts(self) -> bool:
@@ -137,11 +190,11 @@ class Select(Block):
         count = "images" if self.images is not None else "per_class" if self.per_class is not None else None
         if self.method == "all" and count:
             raise ValueError(f"method 'all' takes no {count}; 'random' does")
-        if self.method in ("random", "herding", "k_centre") and not count:
+        if SELECTION_METHODS[self.method].needs_count and not count:
             raise ValueError(f"method '{self.method}' needs images or per_class")
         if self.label_noise != "keep" and not self.needs_classifier:
             raise ValueError(
-                f"method '{self.method}' asks no classifier; label_noise: {self.label_noise} needs 'classifier'"
+                f"method '{self.method}' uses no classifier; label_noise: {self.label_noise} needs 'classifier'"
             )
         return self
 

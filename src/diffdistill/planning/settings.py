@@ -194,9 +194,9 @@ def export_card(plan: Plan, wildcards: Wildcards) -> stages.ExportCard:
 SETTINGS: Mapping[str, Callable[[Plan, Wildcards], stages.Settings]] = {
     function.__name__: function
     for function in (
-        fetch, prepare, classifier, fid_reference, subclasses, train, weights, history, fid, pilot, checkpoint, tune,
-        sample, import_set, generate, selection, refine, real_run, evaluate, baseline, accuracy, study_run, study, resampling_settings, audit,
-        export, export_card,
+        fetch, prepare, classifier, fid_reference, subclasses, train, weights, history, fid, pilot, checkpoint,
+        tune, sample, import_set, generate, selection, refine, real_run, evaluate, baseline, accuracy, study_run,
+        study, resampling_settings, audit, export, export_card,
     )
 }  # fmt: skip
 """By rule."""

@@ -7,6 +7,7 @@ stops when the last image is on disk.
 import logging
 
 from diffdistill.config import stages
+from diffdistill.config.generator import PythonGenerator
 from diffdistill.errors import UserError
 from diffdistill.runtime import files
 from diffdistill.runtime.budget import Budget
@@ -19,23 +20,24 @@ def main(job: Job[stages.Generate]) -> None:
     settings = job.settings.sample
     budget = Budget(settings.budget_seconds or float("inf"))
     with budget.phase("import"):
-        from diffdistill.data import image_files
-        from diffdistill.generators import budgeted, python
+        from diffdistill.data import image_files, sets
+        from diffdistill.generators import budgeted, pipeline, python
         from diffdistill.runtime import devices, resuming
 
     devices.set_up(job.threads)
     path, output = job.input("generator"), job.output("samples")
     attempt = resuming.attempt(output)
     with budget.phase("load"):
-        train = image_files.load(job.input("train"))
+        real, of_real = sets.real_set(job.input("train"))
         block = job.settings.generator.changed(path=str(path))
-        generator = python.load(block, train, seed=settings.seed)
-    metadata = {
-        "classes": train.metadata["classes"],
-        **({"class_titles": train.metadata["class_titles"]} if "class_titles" in train.metadata else {}),
-        **image_files.origin_of(train.metadata),
-        "made_by": f"{block.name} in {path.name}, seed {settings.seed}",
-    }
+        generator: python.PythonFileGenerator | pipeline.DiffusersGenerator
+        if isinstance(block, PythonGenerator):
+            made_by = f"{block.name} in {path.name}, seed {settings.seed}"
+            generator = python.load(block, image_files.load(job.input("train")), seed=settings.seed)
+        else:
+            made_by = f"the pipeline in {path.name}, {block.steps} steps, seed {settings.seed}"
+            generator = pipeline.load(block, real, seed=settings.seed, device=devices.best_device())
+    metadata = {**sets.metadata_of(of_real), "made_by": made_by}
     try:
         account = budgeted.sample_within(
             generator, output, metadata, budget=budget, images=settings.images, batch_size=settings.batch_size

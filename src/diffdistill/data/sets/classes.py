@@ -134,10 +134,10 @@ def _numbers_of(names: Sequence[str]) -> list[int] | None:
 def _places(path: Path, names: Sequence[str], real: RealSet) -> Array:
     """The real class of each name."""
     aliases = [real.classes, folder_names(real.classes)] + ([real.titles] if real.titles else [])
-    wanted = [_key(name) for name in names]
+    wanted = [comparable(name) for name in names]
     best: list[str] | None = None
     for alias in aliases:
-        known = {_key(name): place for place, name in enumerate(alias)}
+        known = {comparable(name): place for place, name in enumerate(alias)}
         if len(known) != len(alias):
             continue
         unknown = [name for name, key in zip(names, wanted, strict=True) if key not in known]
@@ -160,8 +160,8 @@ def _each_once(path: Path, names: Sequence[str], places: Array, real: RealSet) -
     return places
 
 
-def _key(name: str) -> str:
-    """Names that differ in case, spaces or the composition of letters are the same."""
+def comparable(name: str) -> str:
+    """Equal for names that differ in case, spaces or the composition of letters."""
     return re.sub(r"[\s_-]+", "_", unicodedata.normalize("NFC", name).casefold().strip())
 
 
