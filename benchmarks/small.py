@@ -4,10 +4,11 @@ python -m benchmarks.small digits|fashion SET [SET ...] [--per-class 1 10 50] [-
                            [--architectures convnet resnet18 mobilenet] [--settings KEY=VALUE ...]
 python -m benchmarks.small page               writes benchmarks/SMALL.md from the recorded rows alone
 
-SET: real-random, real-herding, generated-random, generated-herding, refined-real, refined-noise, refined-generated,
-real. Every row is appended to benchmarks/small.jsonl as soon as it is measured. Splits are those of the rule `prepare`
-(data/DATA/train.safetensors and its neighbours); SAMPLES is a samples.safetensors of the workflow. Refining and all
-settings see train and validation; the test split gives the accuracies of the final sets and nothing else. One thread.
+SET: real-random, real-herding, real-modes (nearest to k-means centres of pixels), the same three of generated images
+(generated-random, …), refined-real, refined-noise, refined-generated, real. Every row is appended to
+benchmarks/small.jsonl as soon as it is measured. Splits are those of the rule `prepare` (data/DATA/train.safetensors
+and its neighbours); SAMPLES is a samples.safetensors of the workflow. Refining and all settings see train and
+validation; the test split gives the accuracies of the final sets and nothing else. One thread.
 """
 
 import argparse
@@ -40,20 +41,15 @@ FOLDER = Path(__file__).parent
 PAGE, ROWS = FOLDER / "SMALL.md", FOLDER / "small.jsonl"
 CPU, CONVNETS = torch.device("cpu"), 5
 SETS = (
-    "real-random", "real-herding", "generated-random", "generated-herding", "refined-real", "refined-noise",
-    "refined-generated", "real",
-)  # fmt: skip
+    *(f"{source}-{how}" for source in ("real", "generated") for how in ("random", "herding", "modes")),
+    *(f"refined-{start}" for start in ("real", "noise", "generated")),
+    "real",
+)
+DIGITS = {"iterations": 1500, "width": 32, "validation_seeds": [0, 1, 2]}
+FASHION = {"iterations": 1500, "width": 32, "validate_every": 750, "factor": 2, "budget_seconds": 1500}
 SETTINGS: dict[str, dict[int, dict[str, Any]]] = {
-    "digits": {
-        1: {"iterations": 2000, "width": 32},
-        10: {"iterations": 2000, "width": 32},
-        50: {"iterations": 2000, "width": 32},
-    },
-    "fashion": {
-        1: {"iterations": 3000, "factor": 2, "budget_seconds": 1500},
-        10: {"iterations": 3000, "factor": 2, "budget_seconds": 1500},
-        50: {"iterations": 3000, "factor": 2, "budget_seconds": 1500},
-    },
+    "digits": {1: DIGITS, 10: DIGITS, 50: DIGITS},
+    "fashion": {1: FASHION, 10: FASHION, 50: FASHION},
 }
 """By data and images per class; found on validation alone."""
 
@@ -99,7 +95,7 @@ class Task:
         return self.classifier(self.train.images, self.train.labels, 0, "convnet", self.protocol)
 
     def picked(self, source: ImageSet, how: str, per_class: int, seed: int) -> tuple[Tensor, Tensor]:
-        pick = selection.randomly(seed)
+        pick = sets.picks(how, source.images, seed)
         if how == "herding":
             pick = selection.by_features(
                 selection.herding, lambda rows: features.classifier_features(self.judge, source.images[rows])
@@ -133,7 +129,10 @@ def refined(task: Task, block: Refine, start: ImageSet) -> Refined:
     if block.start == "noise":
         values = sets.pixels_from_noise(sets.from_noise(classes, block.images_per_class, shape, block.seed))
     else:
-        values = sets.from_images(start.images, start.labels, classes, block.images_per_class, block.factor, block.seed)
+        values = sets.from_images(
+            start.images, start.labels, classes, block.images_per_class, factor=block.factor,
+            pick=sets.picks(block.start_pick, start.images, block.seed),
+        )  # fmt: skip
     protocol, kept = block.validation or task.protocol, list[Tensor]()
 
     def validate(stored: Tensor) -> float:

@@ -1,6 +1,7 @@
 """The lines of one job."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,10 @@ def test_progress_is_what_the_stage_wrote_and_nothing_where_it_is_damaged(tmp_pa
         assert job.progress() is None
     progress.beside(log).write_text(json.dumps({"done": 3, "total": None}))
     assert job.progress() == {"done": 3, "total": None}
+
+
+def test_progress_of_an_attempt_that_was_killed_is_not_shown(tmp_path: Path) -> None:
+    file = progress.beside(tmp_path / "a.log")
+    file.write_text(json.dumps({"done": 3, "total": 9}))
+    os.utime(file, (1, 1))
+    assert Job("train", [], [str(tmp_path / "a.log")]).progress() is None

@@ -124,7 +124,7 @@ def load_labels_and_metadata(path: Path | str) -> tuple[Tensor, dict[str, str]]:
     return labels, metadata
 
 
-def load_rows(path: Path, rows: Sequence[int]) -> Tensor:
+def load_rows(path: Path | str, rows: Sequence[int]) -> Tensor:
     """The images uint8 (B, C, H, W) of some rows; the rest of the file is not read. Raises UserError as load does."""
     try:
         images = tensor_files.load_rows(path, "images", rows)
