@@ -60,3 +60,13 @@ def test_progress_of_an_attempt_that_was_killed_is_not_shown(tmp_path: Path) -> 
     file.write_text(json.dumps({"done": 3, "total": 9}))
     os.utime(file, (1, 1))
     assert Job("train", [], [str(tmp_path / "a.log")]).progress() is None
+
+
+def test_the_log_of_the_attempt_before_is_not_read_again(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text(f"{STAMP}error: the first attempt\n")
+    job = Job("train", [], [str(log)])
+    assert job.loud() == []
+    log.unlink()
+    log.write_text(f"{STAMP}error: the second attempt\n")
+    assert job.loud() == ["error: the second attempt"]
