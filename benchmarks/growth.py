@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -21,7 +20,7 @@ from benchmarks.measuring import machine, seconds
 from benchmarks.sampling import CPU, EIGHT
 from benchmarks.training import RECIPE
 from diffdistill.diffusion import sampling, training, weights
-from diffdistill.report import figures
+from diffdistill.report import style
 from diffdistill.runtime import processes
 
 FOLDER = Path(__file__).parent
@@ -53,13 +52,13 @@ class Growth:
         return f"| {self.over} | {self.of} | {range_} | {self.slope:.2f} | {wanted} | {self.why} |"
 
     def plot(self) -> Figure:
-        with mpl.rc_context(figures.STYLE):
+        with style.own_style():
             figure = Figure(figsize=(5, 3.6), layout="constrained")
             axes = figure.subplots()
-            axes.loglog(self.sizes, self.seconds, "o-", color=figures.BLUE, label=f"measured, slope {self.slope:.2f}")
+            axes.loglog(self.sizes, self.seconds, "o-", color=style.BLUE, label=f"measured, slope {self.slope:.2f}")
             for slope in sorted(set(self.expected)):
                 line = [self.seconds[0] * (size / self.sizes[0]) ** slope for size in self.sizes]
-                axes.loglog(self.sizes, line, "--", color=figures.GREY, label=f"slope {slope:g}")
+                axes.loglog(self.sizes, line, "--", color=style.GREY, label=f"slope {slope:g}")
             axes.set(xlabel=self.over, ylabel="seconds", title=self.of)
             axes.set_xticks(self.sizes, [str(size) for size in self.sizes])
             axes.minorticks_off()
@@ -141,7 +140,7 @@ def measured() -> list[Growth]:
 def main() -> None:
     grown = measured()
     for one in grown:
-        figures.save(one.plot(), FOLDER / f"growth_{one.over}.png")
+        style.save(one.plot(), FOLDER / f"growth_{one.over}.png")
     text = (
         "# How cost grows\n\nWritten by `python -m benchmarks.growth`: the slope of log seconds over log size, U-ViT "
         f"of width {SMALL.embed_dim}, depth {SMALL.depth}, patch {SMALL.patch_size}, {SMALL.img_size} pixels a side, "

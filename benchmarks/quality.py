@@ -14,10 +14,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import pandas as pd
 import torch
 import yaml
+from diffdistill.diffusion.uvit import UViT
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -27,8 +27,7 @@ from diffdistill import config
 from diffdistill.classify import training as classifying
 from diffdistill.data import digits, splits
 from diffdistill.diffusion import sampling, training, weights
-from diffdistill.diffusion.uvit import UViT
-from diffdistill.report import figures
+from diffdistill.report import figures, style
 
 FOLDER = Path(__file__).parent
 SECONDS, SEEDS, BATCH, HELD_OUT = 10.0, 5, 250, 40
@@ -93,7 +92,7 @@ def accuracy(data: Split, held: Split, protocol: classifying.Protocol, seed: int
 
 def plot(table: pd.DataFrame) -> Figure:
     """Accuracy against evaluations, all at the same seconds, and against the seconds of a thousand images."""
-    with mpl.rc_context(figures.STYLE):
+    with style.own_style():
         figure = Figure(figsize=(9, 3.6), layout="constrained")
         for axes, column, label, ticks in zip(
             figure.subplots(1, 2, sharey=True),
@@ -135,7 +134,7 @@ def main() -> None:
     table = pd.DataFrame(
         rows, columns=["solver", "evaluations", "images", "seconds a thousand", "accuracy", "error"]
     ).round({"seconds a thousand": 3, "accuracy": 4, "error": 4})
-    figures.save(plot(table), FOLDER / "quality.png")
+    style.save(plot(table), FOLDER / "quality.png")
     text = (
         "# Accuracy at equal seconds\n\nWritten by `python -m benchmarks.quality`: "
         f"{SECONDS:g} s of drawing a solver, one thread; {SEEDS} ConvNets each, on {len(held.labels)} held-out digits; "

@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 import yaml
+from diffdistill.diffusion.uvit import UViT
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,7 +31,6 @@ from diffdistill import config
 from diffdistill.classify import training as classifying
 from diffdistill.data import idx, selection, splits
 from diffdistill.diffusion import augmentation, consistency, sampling, subclasses, training, weights
-from diffdistill.diffusion.uvit import UViT
 from diffdistill.metrics import agreement, features
 from diffdistill.runtime import devices
 

@@ -1,6 +1,7 @@
 """The architecture of docs/architecture.md, checked: layers, no cycles, short modules, a test for each."""
 
 import ast
+import fnmatch
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,9 @@ SOURCE = REPOSITORY / "src" / "diffdistill"
 LAYERS = (
     {"errors"},
     {"config"},
-    {"runtime", "planning"},
-    {"data"},
-    {"diffusion", "classify"},
+    {"runtime"},
+    {"data", "terminal"},
+    {"diffusion", "classify", "planning"},
     {"metrics", "generators", "refining"},
     {"report"},
     {"stages", "__main__"},
@@ -21,10 +22,23 @@ LAYERS = (
 """From below; a package imports from its own and lower layers only, and not from its neighbours."""
 MAX_LINES, MAX_FUNCTION_LINES = 300, 80
 TESTED_ELSEWHERE = {
+    "__main__": "tests/stages/test_bad_input.py runs the command line",
+    "errors": "one class without behaviour",
+    "classify.evaluation": "tests/stages/test_evaluate.py and test_study_run.py train and refuse by it",
+    "config.export": "fields without rules; tests/config/test_load.py parses them",
+    "config.generator": "tests/config/test_experiment.py and tests/data/sets give every kind",
+    "config.protocols": "tests/classify/test_tracks.py compares them with the published evaluation",
+    "data.sets.*": "tests/data/sets tries every form and every fault on each of them",
+    "refining.*": "tests/refining compares losses, parametrisations and resuming across modules",
+    "report.study_figure": "tests/report/test_study.py draws it",
     "runtime.provenance": "every stage's test reads what it records",
-    "runtime.program": "tests/stages/test_bad_input.py runs the command line",
-    "stages.weights": "tests/stages/test_train.py takes weights out of slices",
+    "stages.export_card": "tests/stages/test_export.py writes a card",
+    "stages.fid_reference": "tests/stages/test_fid.py measures against its output",
     "stages.history": "tests/workflow/test_demo.py reads loss.csv",
+    "stages.weights": "tests/stages/test_train.py takes weights out of slices",
+    "stages.tables": "tests/report/test_parts.py makes the tables, tests/workflow/test_demo.py runs it",
+    "stages.figures": "tests/report/test_parts.py makes the figures, tests/workflow/test_demo.py runs it",
+    "stages.report": "tests/report/test_page.py renders the page, tests/workflow/test_demo.py runs it",
 }
 """Modules without a test module of their name, and where they are tested."""
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if path.name != "__init__.py")
@@ -91,4 +105,5 @@ def test_modules_and_functions_are_short(path: Path) -> None:
 def test_every_module_has_a_test_of_its_name(path: Path) -> None:
     name = name_of(path)
     mirrored = REPOSITORY / "tests" / path.relative_to(SOURCE).with_name(f"test_{path.name}")
-    assert mirrored.exists() != (name in TESTED_ELSEWHERE), f"{mirrored.relative_to(REPOSITORY)} for {name}"
+    elsewhere = any(fnmatch.fnmatch(name, pattern) for pattern in TESTED_ELSEWHERE)
+    assert mirrored.exists() or elsewhere, f"{mirrored.relative_to(REPOSITORY)} for {name}"

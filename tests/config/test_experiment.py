@@ -83,7 +83,7 @@ def finished(**changed: Any) -> config.Experiment:
 
 def test_a_finished_set_needs_neither_training_nor_measurements() -> None:
     one = finished()
-    assert not one.trains and one.emas() == [] and one.slice_ends() == [] and one.pilots() == []
+    assert not one.trains and one.emas() == [] and one.pilots() == []
     assert finished(select={"method": "herding", "per_class": 5}).sample_sets == ("random-samples", "all-samples")
 
 

@@ -28,8 +28,8 @@ def test_the_shipped_config_is_valid() -> None:
     digits = config.parse(PLAIN).experiment("digits")
     train = digits.train
     assert train is not None and train.learning_rate == 2e-3  # YAML alone reads 2e-3 as text
-    assert digits.slice_ends()[-1] == train.iterations
-    assert set(digits.ema_steps()) >= set(digits.slice_ends())
+    assert train.slice_ends()[-1] == train.iterations
+    assert set(digits.ema_steps()) >= set(train.slice_ends())
 
 
 @pytest.mark.parametrize(
@@ -169,13 +169,14 @@ def test_a_large_seed_given_as_text_keeps_its_digits() -> None:
 def test_slices_cover_the_training_once() -> None:
     values = changed(lambda d: d["train"].update(iterations=5000, slice_iterations=2000))
     digits = config.parse(values).experiment("digits")
-    assert digits.slice_ends() == [2000, 4000, 5000]
-    assert [digits.slice_before(end) for end in digits.slice_ends()] == [None, 2000, 4000]
-    assert [digits.slice_of(step) for step in digits.ema_steps()] == [2000, 2000, 4000, 4000, 5000]
+    train = digits.train
+    assert train is not None and train.slice_ends() == [2000, 4000, 5000]
+    assert [train.slice_before(end) for end in train.slice_ends()] == [None, 2000, 4000]
+    assert [train.slice_of(step) for step in digits.ema_steps()] == [2000, 2000, 4000, 4000, 5000]
     with pytest.raises(UserError, match="no training slice ends at iteration 300"):
-        digits.slice_before(300)
+        train.slice_before(300)
     even = config.parse(changed(lambda d: d["train"].update(iterations=4000, slice_iterations=2000)))
-    assert even.experiment("digits").slice_ends() == [2000, 4000]
+    assert even.experiment("digits").train.slice_ends() == [2000, 4000]
 
 
 def test_a_study_plans_every_rival_once_and_nothing_by_default() -> None:

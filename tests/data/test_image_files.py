@@ -8,8 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from diffdistill.data import digits as digits_reader
-from diffdistill.data import image_files, selection, splits
+from diffdistill.data import image_files, selection
 from diffdistill.errors import UserError
 
 METADATA = {"classes": json.dumps(["a", "b", "c"]), "source_checksum": "x"}
@@ -108,30 +107,9 @@ def test_two_files_of_other_origin_are_refused_with_both_values() -> None:
         image_files.require_same_origin(Path("one"), one, Path("other"), {"source_checksum": "another"})
 
 
-def test_splits_are_balanced_disjoint_and_seeded() -> None:
-    labels = np.arange(100) % 4
-    rest, cut = splits.cut(labels, per_class=5, seed=1)
-    assert sorted([*rest, *cut]) == list(range(100))
-    assert np.bincount(labels[cut]).tolist() == [5] * 4
-    assert np.array_equal(cut, splits.cut(labels, per_class=5, seed=1)[1])
-    assert not np.array_equal(cut, splits.cut(labels, per_class=5, seed=2)[1])
-    rest, cut = splits.cut(labels, fraction=0.2, seed=1)
-    assert np.bincount(labels[cut]).tolist() == [5] * 4 and len(rest) == 80
-    with pytest.raises(UserError, match="leaves none"):
-        splits.cut(labels, per_class=25, seed=1)
-
-
 def test_random_selection_is_balanced_and_refuses_too_many() -> None:
     labels = torch.arange(40) % 4
     kept = selection.at_random(labels, 10, seed=0)
     assert torch.bincount(labels[kept]).tolist() == [3, 3, 2, 2] and len(set(kept.tolist())) == 10
     with pytest.raises(UserError, match="44 images are asked for, but there are 40"):
         selection.at_random(labels, 44, seed=0)
-
-
-def test_the_digits_are_the_real_ones() -> None:
-    digits = digits_reader.read()
-    assert (
-        digits.test_images is None and digits.train_images.shape == (1797, 1, 8, 8) and digits.train_images.max() == 255
-    )
-    assert np.bincount(digits.train_labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]

@@ -59,3 +59,13 @@ def fresh(
 ) -> training.State:
     """Iteration 0."""
     return training.State.start(denoiser(model, labels, seed=recipe.seed, augment_dim=augment_dim), recipe)
+
+
+def train(state: training.State, recipe: config.Recipe = RECIPE, *, until: int) -> None:
+    """On the images of this module, with snapshots every five iterations."""
+    training.train(state, IMAGES, LABELS, recipe, until=until, snapshot_every=5)
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    """Whether tensors and their names are equal, bit for bit."""
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)

@@ -29,3 +29,11 @@ def test_dtype_and_shape_are_kept(dtype: torch.dtype) -> None:
 def test_small_times_keep_their_digits_in_float32() -> None:
     exact = VPSchedule().sigma(torch.tensor(1e-4, dtype=torch.float64))
     assert float(VPSchedule().sigma(torch.tensor(1e-4))) == pytest.approx(float(exact), rel=1e-6)
+
+
+def test_the_schedule_keeps_variance_and_inverts() -> None:
+    schedule = VPSchedule()
+    t = torch.linspace(1e-4, 1, 50, dtype=torch.float64)
+    assert torch.allclose(schedule.alpha(t) ** 2 + schedule.sigma(t) ** 2, torch.ones_like(t))
+    assert torch.allclose(schedule.time_of(schedule.half_logsnr(t)), t, rtol=1e-9)
+    assert float(schedule.alpha(torch.tensor(1.0))) == pytest.approx(torch.exp(torch.tensor(-5.025)).item())

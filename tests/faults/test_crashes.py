@@ -255,7 +255,8 @@ def test_no_file_is_mapped(made: Path, project: Path) -> None:
 @fault("F35", "a dependency warns of what it will remove", "the library works with such warnings as errors")
 def test_nothing_deprecated_is_used() -> None:
     script = (
-        "import torch, diffdistill.diffusion.uvit as u, diffdistill.metrics.frechet as f, diffdistill.classify.convnet;"
+        "import torch, diffdistill.diffusion.networks.uvit as u, diffdistill.metrics.frechet as f;"
+        "import diffdistill.classify.convnet;"
         "net = u.UViT(8, 4, 1, 16, 2, 2, num_classes=2); import numpy as np;"
         "net(torch.zeros(2, 1, 8, 8), torch.ones(2) / 2, torch.tensor([0, 1])).sum().backward();"
         "m, c = f.mean_and_covariance(np.eye(5)); assert f.frechet_distance(m, c, m, c) < 1e-6"

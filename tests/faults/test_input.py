@@ -22,7 +22,7 @@ from diffdistill.errors import UserError
 from tests.data.test_cifar import hundred, pack
 from tests.data.test_idx import write as write_idx
 from tests.faults import fault
-from tests.faults.running import JOBS, Ended, contents
+from tests.faults.running import JOBS, Ended, Job, contents
 
 LEVELS = np.arange(0, 256, 16, dtype=np.uint8).reshape(4, 4)
 COLOURS = np.stack([LEVELS, LEVELS[::-1], LEVELS.T])
@@ -38,8 +38,12 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 def prepared(place: Path, source: str) -> Ended:
     """`prepare` run in `place` on a folder or archive there."""
-    job = replace(JOBS["prepare"], config={**SOURCE, "path": source}, inputs=[("source", source)])
-    return job.run(place)
+    return prepare_job({**SOURCE, "path": source}).run(place)
+
+
+def prepare_job(source: dict[str, Any]) -> Job:
+    """The job `prepare` on a source that has a path."""
+    return replace(JOBS["prepare"], settings={"source": source}, inputs=[("source", source["path"])])
 
 
 def pictures(root: Path, classes: list[str], count: int = 3) -> None:
@@ -234,16 +238,14 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
 )
 def test_sets_that_cannot_be_learnt_from(tmp_path: Path) -> None:
     pictures(tmp_path / "one", ["alone"])
-    prepared(tmp_path, "one").refused("['alone']", "two at least")
+    prepared(tmp_path, "one").refused("['alone']", "at least two")
     (tmp_path / "idx").mkdir()
     write_idx(tmp_path / "idx", np.zeros((20, 8, 8)), np.arange(20) % 2)
     write_idx(tmp_path / "idx", np.zeros((4, 16, 16)), np.arange(4) % 2, "t10k")
-    job = replace(
-        JOBS["prepare"], config={"kind": "idx", "path": "idx", "validation_per_class": 1}, inputs=[("source", "idx")]
-    )
+    job = prepare_job({"kind": "idx", "path": "idx", "validation_per_class": 1})
     job.run(tmp_path).refused("(1, 16, 16)", "(1, 8, 8)")
     pictures(tmp_path / "few", ["a", "b"], count=2)
-    prepared(tmp_path, "few").refused("class 0 has", "cut fewer")
+    prepared(tmp_path, "few").refused("2 classes have too few images", "'a' has 2, 'b' has 2", "lower source.")
     with pytest.raises(UserError, match="no images"):
         splits.cut(np.zeros(0, dtype=np.int64), per_class=1, seed=0)
     assert not (tmp_path / "data").exists()
@@ -260,7 +262,7 @@ def test_sets_that_cannot_be_learnt_from(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["cifar100", "tinyimagenet", "folder", "idx"])
 def test_what_is_no_archive(tmp_path: Path, content: bytes, kind: str) -> None:
     (tmp_path / "set.zip").write_bytes(content)
-    job = replace(JOBS["prepare"], config={**SOURCE, "kind": kind, "path": "set.zip"}, inputs=[("source", "set.zip")])
+    job = prepare_job({**SOURCE, "kind": kind, "path": "set.zip"})
     before = contents(tmp_path)
     job.run(tmp_path).refused("set.zip", "not a whole zip or tar archive", "fetch it again")
     assert contents(tmp_path) == before
@@ -300,9 +302,9 @@ def test_an_idx_file_that_claims_gigabytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["data/{name}.zip", "a\nb.zip"])
 def test_paths_that_the_workflow_cannot_take(path: str) -> None:
     with pytest.raises(UserError, match=r"path: .*braces or control characters"):
-        config.read(config.Source, {"kind": "cifar100", "path": path, "validation_per_class": 1})
+        config.read(config.Source, {"kind": "cifar100", "path": path, "validation_per_class": 1}, "x.yaml")
     with pytest.raises(UserError, match=r"inception_weights: .*braces or control characters"):
-        config.read(config.Fid, {"every": 1, "images": 1, "inception_weights": path})
+        config.read(config.Fid, {"every": 1, "images": 1, "inception_weights": path}, "x.yaml")
 
 
 @fault(
@@ -312,8 +314,15 @@ def test_paths_that_the_workflow_cannot_take(path: str) -> None:
 )
 def test_the_logged_command_repeats_the_job(project: Path) -> None:
     odd = "a 'quoted' $HOME"
-    command = [sys.executable, "-m", "diffdistill.stages.accuracy", "--log", f"{odd}.log"]
-    command += ["--in", "accuracy=accuracy/0.json", "--out", f"table={odd}.csv"]
+    command = [sys.executable, "-m", "diffdistill", "accuracy", "--log", f"{odd}.log"]
+    command += [
+        "--settings",
+        '{"experiment": "digits"}',
+        "--in",
+        "accuracy=accuracy/0.json",
+        "--out",
+        f"table={odd}.csv",
+    ]
     assert subprocess.run(command, cwd=project, capture_output=True).returncode == 0
     made = (project / f"{odd}.csv").read_bytes()
     (project / f"{odd}.csv").unlink()

@@ -87,7 +87,7 @@ def test_a_selection_has_more_baselines(plan_of: Planner) -> None:
 def test_a_finished_set_is_audited_without_weights(plan_of: Planner) -> None:
     assert read(plan_of, "audit", {})["weights"] == ["results/x/checkpoint.safetensors"]
     assert read(plan_of, "audit", SAMPLES)["weights"] == []
-    with pytest.raises(UserError, match=r"generator.kind 'samples' does not sample"):
+    with pytest.raises(UserError, match=r"generator.kind 'samples' does not sample weights"):
         read(plan_of, "sample", SAMPLES)
     with pytest.raises(UserError, match="nothing is trained"):
         read(plan_of, "history", SAMPLES)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from diffdistill.config.stages import ExperimentFiles, Report, ReportedExperiment
 from diffdistill.data import image_files
-from diffdistill.report import results
+from diffdistill.report import parts, results
 from tests import command
 
 REPOSITORY = Path(__file__).parents[2]
@@ -77,6 +77,17 @@ class Project:
             code = command.run(stage, self.report, inputs, outputs)
         return code
 
+    def show(self) -> str:
+        """The page with white pictures in place of figures, which take long to draw."""
+        experiments, folder = self.experiments, self.folder / "figures"
+        folder.mkdir(exist_ok=True)
+        for part in parts.FIGURES:
+            of_each = [f"{part.name}_{experiment.name}" for experiment in parts.covered(part, experiments)]
+            for name in of_each if part.of_each else [part.name]:
+                Image.new("L", (600, 300), 255).save(folder / f"{name}.png")
+        assert self.run("tables", "report") == 0
+        return self.page.read_text()
+
     @property
     def page(self) -> Path:
         return self.folder / "report.html"
@@ -100,13 +111,14 @@ def pictures(labels: torch.Tensor, size: int, channels: int, seed: int) -> torch
     return ((0.2 * line[:, None] + 0.3 + spot * torch.sin(hue).abs() + noise).clamp(0, 1) * 255).to(torch.uint8)
 
 
-def write_tables(folder: Path, level: float, features: str, images: int) -> None:
-    name = folder.name
+def write_tables(folder: Path, level: float, features: str, classes: int) -> None:
+    """Consistent with write_sets: three distilled and two real images per class."""
+    name, images = folder.name, 3 * classes
     distilled = [level - 0.01, level, level + 0.01]
     lines = [f"{name},distilled,{images},{seed},{value},10,2" for seed, value in enumerate(distilled)]
     (folder / "accuracy.csv").write_text(RUNS + "\n".join(lines))
     shares = {"real": 2.0, "real-random": 1.8}
-    lines = [f"{name},{kind},1000,{seed},{level * shares[kind]},10,2" for kind in shares for seed in range(3)]
+    lines = [f"{name},{kind},{2 * classes},{seed},{level * shares[kind]},10,2" for kind in shares for seed in range(3)]
     (folder / "baselines.csv").write_text(RUNS + "\n".join(lines))
     head = "step,fid,images,features,solver,nfe,seconds,seed,parameters,features_sha256\n"
     measured = ((10, 8.5), (20, 3.125), (30, 3.125))
@@ -138,7 +150,7 @@ def experiment(
     """
     folder.mkdir(parents=True)
     finished = kinds is not None and "fid" not in kinds
-    write_tables(folder, level, features, 9 if finished else 4000)
+    write_tables(folder, level, features, len(classes))
     write_sets(folder, classes, size, channels, titles)
     (folder / "samples.json").write_text(json.dumps(FOREIGN if finished else ACCOUNT))
     (folder / "audit.json").write_text(json.dumps(AUDIT | ({"membership": None} if finished else {})))

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from diffdistill.stages import figures, report, tables
 from tests.report.conftest import REPOSITORY, build
 
 pytestmark = pytest.mark.slow
@@ -66,9 +65,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     made = {}
     for name, experiments in sets.items():
         project = build(tmp_path_factory.mktemp(name), experiments)
-        for kind, stage in (("tables", tables), ("figures", figures), ("report", report)):
-            assert stage.main(project.arguments(kind)) == 0
-        made[name] = project.folder / "report.html"
+        assert project.run("tables", "figures", "report") == 0
+        made[name] = project.page
     return made
 
 

@@ -1,88 +1,121 @@
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
+from diffdistill.config.stages import ExperimentFiles
 from diffdistill.report import diagnosis
-from diffdistill.report.results import Results
+from diffdistill.report.results import Experiment, SetFacts
+from tests.report.conftest import FINISHED, Make
 
 HEALTHY: dict[str, Any] = {
-    "generated": 0.98, "random": 0.99, "real": 0.99, "images": 5000, "last": 1.0, "agreement": 0.99, "recall": 0.9,
-    "draw": 9.0, "flagged": [], "noticed": [],
+    "distilled": 0.98, "random": 0.99, "real": 0.99, "images": 5000, "last": 1.0, "agreement": 0.99, "recall": 0.9,
+    "sample": 9.0, "flagged": [], "noticed": [], "more": {},
 }  # fmt: skip
 
 
-def said(**changes: Any) -> dict[str, str]:
-    """The answers on an experiment with 1,000 real images that is healthy but for the changes."""
-    case = {**HEALTHY, **changes}
+def facts(images: int, per_class: tuple[int, ...] = (1, 1)) -> SetFacts:
+    return SetFacts(Path("x"), images, images, (1, 8, 8), per_class, ["a", "b"], ["a", "b"], {})
 
-    def runs(**accuracies: float) -> pd.DataFrame:
-        images = {"distilled": case["images"], "real-random": min(1000, case["images"]), "real": 1000}
-        images |= {"drawn": 9000, "drawn-random": case["images"]}
+
+def case(**changes: Any) -> Experiment:
+    """An experiment with 1,000 real images that is healthy but for the changes."""
+    values = {**HEALTHY, **changes}
+    images = {"distilled": values["images"], "real-random": min(1000, values["images"]), "real": 1000}
+    images |= {"all-samples": 9000, "random-samples": values["images"]}
+
+    def runs(accuracies: dict[str, float]) -> pd.DataFrame:
         rows = [
-            {"train_set": kind.replace("_", "-"), "accuracy": value, "seed": seed}
+            {"train_set": kind, "accuracy": value, "seed": seed}
             for kind, value in accuracies.items()
             for seed in range(3)
         ]
-        return pd.DataFrame([{**row, "images": images[row["train_set"]], "dataset": "x"} for row in rows])
+        return pd.DataFrame([{**row, "images": images[row["train_set"]], "experiment": "x"} for row in rows])
 
-    fid = pd.DataFrame({"step": [1, 2, 3], "fid": [3.0, 1.0, case["last"]], "recall": case["recall"]})
-    fid = fid.assign(label_agreement=case["agreement"], label_agreement_validation=0.995)
-    account = {"seconds": {"load": 1.0, "draw": case["draw"]}, "budget_seconds": 10.0}
-    results = Results(
-        {}, {"x": runs(distilled=case["generated"])},
-        {"x": runs(real_random=case["random"], real=case["real"], **case.get("drawn", {}))},
-        {"x": fid}, {}, {"x": account},
+    fid = pd.DataFrame({"step": [1, 2, 3], "fid": [3.0, 1.0, values["last"]], "recall": values["recall"]})
+    return Experiment(
+        name="x", dataset="x", settings={}, files=ExperimentFiles(real="x"), real=facts(1000),
+        distilled=facts(values["images"]), accuracy=runs({"distilled": values["distilled"]}),
+        baselines=runs({"real-random": values["random"], "real": values["real"], **values["more"]}),
+        fid=fid.assign(label_agreement=values["agreement"], label_agreement_validation=0.995),
+        account={"images": 1, "seconds": {"load": 1.0, "sample": values["sample"]}, "budget_seconds": 10.0},
+        audit={
+            "nearest": {"pixels": {"share_in_train": {"value": 0.55, "low": 0.5, "high": 0.6}}},
+            "equal_to_a_train_image": 2, "images": {"generated": 5000},
+            "flagged": bool(values["flagged"]), "reasons": values["flagged"], "noticed": values["noticed"],
+        },
     )  # fmt: skip
-    audit = {
-        "nearest": {"pixels": {"share_in_train": {"value": 0.55, "low": 0.5, "high": 0.6}}},
-        "equal_to_a_train_image": 2, "images": {"generated": 5000},
-        "flagged": bool(case["flagged"]), "reasons": case["flagged"], "noticed": case["noticed"],
-    }  # fmt: skip
-    return {answer.question: " ".join(answer.sentences) for answer in diagnosis.answers(results, "x", audit)}
 
 
-def test_a_healthy_set_is_told_so() -> None:
-    answers = said()
-    assert "reach 0.9800 ± 0.0000 on real test images, 99.0% of what all real images give" in answers["How good is it?"]
+def answered(experiment: Experiment) -> dict[str, str]:
+    return {answer.question: " ".join(answer.sentences) for answer in diagnosis.answers(experiment)}
+
+
+def test_a_healthy_set() -> None:
+    answers = answered(case())
+    assert "reach 0.9800 ± 0.0000 on real test images, a relative accuracy of 99.0%" in answers["How good is it?"]
     assert answers["What limits it?"] == "Nothing that was measured stands out."
-    assert "55% (50% to 60%)" in answers["Is it private?"] and "no proof of privacy" in answers["Is it private?"]
+    assert "55% (50% to 60%)" in answers["Is it private?"] and "does not prove" in answers["Is it private?"]
+
+
+def test_the_size_beside_the_real_images() -> None:
+    said = answered(replace(case(), account=case().account | {"generator": {"bytes": 2_500_000}}))["How large is it?"]  # type: ignore[operator]
+    assert "The set has 5,000 images, 5.00 times as many as the 1,000 real train images: 320.0 kB of pixels" in said
+    assert "weights of its generator take 2.5 MB" in said
+    assert "limits the time for sampling, not the number of images" in said
+    few = list(diagnosis.size(replace(case(), account=None, distilled=facts(9, (9, 0)))))
+    assert few == [
+        "The set has 9 images, 0.009 times as many as the 1,000 real train images: 576 B of pixels against 64.0 kB.",
+        "1 of its 2 classes have no image.",
+    ]
 
 
 @pytest.mark.parametrize(
     ("change", "limit", "remedy"),
     [
         ({"agreement": 0.9}, "Labels: .* agrees with 90.0%", "select.label_noise: relabel"),
-        ({"recall": 0.3}, "Variety: 30%", "choose by pilot"),
+        ({"recall": 0.3}, "Variety: 30%", "checkpoint.by: pilot"),
         ({"last": 0.5}, "Training: the last FID, 0.5", "Raise train.iterations"),
-        ({"images": 500, "generated": 0.97, "random": 0.97}, "Number: .* 500 against 1,000", "sample.budget_seconds"),
-        ({"draw": 1.0}, "Budget: 50% of the seconds", "longer sample.budget_seconds"),
+        (
+            {"images": 500, "distilled": 0.97, "random": 0.97},
+            "Number: .* 500 images against 1,000",
+            "sample.budget_seconds",
+        ),
+        ({"sample": 1.0}, "Budget: 50% of the seconds", "Raise sample.budget_seconds"),
     ],
 )
 def test_each_limit_is_named_alone_with_its_remedy(change: dict[str, Any], limit: str, remedy: str) -> None:
-    answers = said(**change)
+    answers = answered(case(**change))
     found = answers["What limits it?"]
     assert re.search(limit, found) and remedy in answers["What to change?"]
     assert sum(word in found for word in ("Labels:", "Variety:", "Training:", "Number:", "Budget:")) == 1
 
 
 def test_fewer_images_than_real_ones_are_compared_with_as_many() -> None:
-    assert "That is 0.0100 less than 500 real images at random" in said(images=500)["How good is it?"]
+    assert "That is 0.0100 less than 500 random real images" in answered(case(images=500))["How good is it?"]
 
 
 def test_a_selection_is_compared_with_what_it_was_selected_from() -> None:
-    assert "selection" not in said()["How good is it?"]
-    found = said(drawn={"drawn": 0.99, "drawn_random": 0.9})["How good is it?"]
-    assert "as many of the drawn images, not selected, 0.9000 ± 0.0000; all 9,000 that were drawn reach 0.99" in found
-    assert "It is a selection: all 9,000 that" in said(drawn={"drawn": 0.99})["How good is it?"]
+    assert "selection" not in answered(case())["How good is it?"]
+    found = answered(case(more={"all-samples": 0.99, "random-samples": 0.9}))["How good is it?"]
+    assert "as many random samples reach 0.9000 ± 0.0000; all 9,000 samples reach 0.9900" in found
+    assert "The set is a selection: all 9,000" in answered(case(more={"all-samples": 0.99}))["How good is it?"]
 
 
 def test_a_flagged_set_is_not_called_private() -> None:
-    answers = said(flagged=["by pixels, 0.90 of the nearest lie in train"])
+    answers = answered(case(flagged=["by pixels, 0.90 of the nearest lie in train"]))
     assert "Flagged as memorised: by pixels, 0.90" in answers["Is it private?"]
-    assert "no proof" not in answers["Is it private?"]
+    assert "does not prove" not in answers["Is it private?"]
 
 
 def test_measures_that_were_not_taken_limit_nothing() -> None:
-    assert said(agreement=None, recall=None)["What limits it?"] == said()["What limits it?"]
+    assert answered(case(agreement=None, recall=None)) == answered(case())
+
+
+def test_questions_without_files_are_left_out(make: Make) -> None:
+    experiments = make(theirs={"kinds": FINISHED}, bare={"kinds": ("real",)}).experiments
+    assert list(answered(experiments["theirs"])) == ["How good is it?", "How large is it?", "Is it private?"]
+    assert answered(experiments["bare"]) == {}

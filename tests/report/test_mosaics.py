@@ -1,4 +1,5 @@
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 
 from diffdistill.data import image_files
 from diffdistill.errors import UserError
-from diffdistill.report import excerpt, figures, mosaics
+from diffdistill.report import excerpt, mosaics, style
 
 
 def numbered(classes: int, side: int, per_class: int = 2, titles: list[str] | None = None) -> image_files.ImageSet:
@@ -36,12 +37,12 @@ def test_no_pixel_of_a_shown_image_is_resampled(tmp_path: Path) -> None:
     x = torch.arange(16, dtype=torch.uint8).mul(17).reshape(1, 1, 4, 4)
     metadata = {"classes": json.dumps(["$only"])}
     image_files.save(tmp_path / "x.safetensors", x, torch.zeros(1, dtype=torch.int64), metadata)
-    shown = excerpt.first_of_each_class(tmp_path / "x.safetensors", 10, 200)
+    shown = excerpt.first_images(tmp_path / "x.safetensors", [0], 10)
     for figure, scale, times in (
-        (mosaics.samples(shown, shown), 16, 2),  # left and right
+        (mosaics.samples(shown, shown, ["$only"], [0]), 16, 2),  # left and right
         (mosaics.one_of_each(shown, ["$only"]), 32, 1),
     ):
-        figures.save(figure, tmp_path / "x.png")
+        style.save(figure, tmp_path / "x.png")
         picture = (matplotlib.image.imread(tmp_path / "x.png")[:, :, 0] * 255).round().astype(np.uint8)
         square = x[0, 0].numpy().repeat(scale, axis=0).repeat(scale, axis=1)
         side = 4 * scale
@@ -54,9 +55,9 @@ def test_no_pixel_of_a_shown_image_is_resampled(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("classes", "shown"), [(3, [0, 1, 2]), (20, [*range(20)]), (200, [*range(0, 200, 20)])])
-def test_samples_has_a_row_a_class_or_a_spread_of_classes(classes: int, shown: list[int]) -> None:
+def test_samples_has_a_row_per_class_or_of_some_classes(classes: int, shown: list[int]) -> None:
     images = numbered(classes, 64)
-    figure = mosaics.samples(images, images)
+    figure = mosaics.samples(images, images, images.classes, mosaics.rows_shown([2] * classes))
     for picture in pictures(figure):
         assert picture.shape == (68 * len(shown), 68 * 10)
         corners = picture[::68, ::68]
@@ -83,29 +84,29 @@ def test_one_image_of_each_class_ten_to_a_row_in_blocks_of_a_hundred(classes: in
     assert sorted(set(texts(figure)) - set(named)) == sorted(images.classes)
 
 
-def test_a_class_that_was_not_drawn_leaves_its_place_white() -> None:
+def test_the_place_of_a_class_without_an_image_is_white() -> None:
     images = numbered(3, 64, per_class=1)
-    drawn = image_files.ImageSet(images.images[:2], images.labels[:2], images.classes, images.metadata)
-    (picture,) = pictures(mosaics.one_of_each(drawn, images.classes))
+    generated = image_files.ImageSet(images.images[:2], images.labels[:2], images.classes, images.metadata)
+    (picture,) = pictures(mosaics.one_of_each(generated, images.classes))
     assert picture[0, :: picture.shape[1] // 3].tolist() == [0, 1, 255]
     empty = image_files.ImageSet(images.images[:0], images.labels[:0], images.classes, images.metadata)
-    with pytest.raises(UserError, match="empty"):
+    with pytest.raises(UserError, match="no images"):
         mosaics.one_of_each(empty, images.classes)
 
 
 def test_titles_stand_for_codes_and_long_ones_end_in_an_ellipsis() -> None:
     titles = ["goldfish, Carassius auratus", "European fire salamander", "x" * 40, "pickup_truck", "three words of it"]
     images = numbered(5, 64, titles=titles)
-    said = texts(mosaics.one_of_each(images, excerpt.titles(images.metadata)))
+    said = texts(mosaics.one_of_each(images, titles))
     assert said == [
         "goldfish", "European fire", "salamander", "x" * 14, f"{'x' * 13}…", "pickup truck", "three words of", "it",
     ]  # fmt: skip
-    rows = texts(mosaics.samples(images, images))[2:]
+    rows = texts(mosaics.samples(images, images, titles, range(5)))[2:]
     assert rows == ["goldfish", "European fire…", f"{'x' * 13}…", "pickup truck", "three words o…"]
 
 
 def test_no_name_runs_into_the_next() -> None:
-    """The widest of TinyImageNet's, as they are drawn."""
+    """The widest of TinyImageNet's."""
     titles = ["German shepherd", "swimming trunks", "sewing machine", "mashed potato"] * 5
     images = numbered(20, 64, titles=titles)
     figure = mosaics.one_of_each(images, titles)
@@ -115,15 +116,36 @@ def test_no_name_runs_into_the_next() -> None:
     assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width and box.y0 >= 0 for box in boxes)
 
 
-def test_an_excerpt_is_what_a_full_read_gives(tmp_path: Path) -> None:
-    draws = torch.Generator().manual_seed(0)
-    x = torch.randint(0, 256, (60, 3, 5, 4), dtype=torch.uint8, generator=draws)
-    labels = torch.randint(0, 4, (60,), generator=draws)
-    path = tmp_path / "set.safetensors"
-    image_files.save(path, x, labels, {"classes": json.dumps(list("abcde"))})
-    for most, classes in ((3, (0, 1, 3)), (5, range(5))):
-        shown = excerpt.first_of_each_class(path, 2, most)
-        places = [place for label in classes for place in torch.nonzero(labels == label)[:2, 0].tolist()]
-        assert torch.equal(shown.images, x[places]) and torch.equal(shown.labels, labels[places])
-    with pytest.raises(UserError, match=r"absent\.safetensors"):
-        excerpt.first_of_each_class(tmp_path / "absent.safetensors", 2, 3)
+def test_of_many_classes_those_with_images_are_shown() -> None:
+    """G17: fewer images than classes."""
+    per_class = [0] * 50
+    per_class[7] = per_class[30] = 1
+    assert mosaics.rows_shown(per_class) == [7, 30] and mosaics.rows_shown([0, 3, 0]) == [0, 1, 2]
+
+
+def test_a_set_with_fewer_images_than_classes_is_shown_as_it_is() -> None:
+    images = numbered(3, 64, per_class=1)
+    few = image_files.ImageSet(images.images[2:], images.labels[2:], images.classes, images.metadata)
+    left, right = pictures(mosaics.samples(few, images, images.classes, range(3)))
+    assert left[::68, 0].tolist() == [255, 255, 2] and right[::68, 0].tolist() == [0, 1, 2]
+
+
+def test_names_in_other_letters_are_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = numbered(3, 64)
+    titles = ["cat", "猫", "犬, dog"]
+    for figure in (mosaics.one_of_each(images, titles), mosaics.samples(images, images, titles, range(3))):
+        assert {"cat", "class 1", "class 2"} <= set(texts(figure))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            style.save(figure, tmp_path / "x.png")
+    assert "glyph" not in capsys.readouterr().err.lower()
+
+
+def test_the_closest_pairs_come_first() -> None:
+    generated = torch.arange(3, dtype=torch.uint8).reshape(3, 1, 1, 1).expand(3, 1, 4, 4)
+    distances = torch.tensor([[1.0, 2.0], [0.0, 2.0], [3.0, 3.0]])
+    figure = mosaics.closest_pairs(generated, generated.flip(0), distances, torch.zeros(3, 2, dtype=torch.int64))
+    shown = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title(loc="center") for axes in shown] == ["0.00", "0.50", "1.00"]
+    first = np.asarray(shown[0].images[0].get_array())[0, :, 0].tolist()
+    assert first == [1] * 4 + [255] + [2] * 4

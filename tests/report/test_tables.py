@@ -5,96 +5,109 @@ import pandas as pd
 import pytest
 
 from diffdistill.report import results, tables
-from diffdistill.stages import tables as stage
-from tests.report.conftest import REPOSITORY, Make
+from tests.report.conftest import FINISHED, REPOSITORY, RUNS, Make
+
+
+def read(folder: Path, name: str) -> pd.DataFrame:
+    return results.table(folder / "tables" / f"{name}.csv")
 
 
 def test_numbers_against_hand_computed_ones(make: Make) -> None:
     project = make(small={})
-    assert stage.main(project.arguments("tables")) == 0
-    accuracy = pd.read_csv(project.file("accuracy_csv")).set_index("train_set")
-    assert list(accuracy.columns) == ["experiment", "images", "mean", "std", "runs", "kept"]
-    assert list(accuracy.loc["distilled"]) == ["small", 4000, 0.45, 0.01, 3, 0.5]
-    assert accuracy.loc["real", "kept"] == 1 and accuracy.loc["real-random", "kept"] == 0.9
-    generators = pd.read_csv(project.file("generators_csv")).iloc[0]
-    # 30 iterations of 16 images; a third of them at 16 a second, the others at 32
-    assert (generators["FID"], generators["at iteration"], generators["training seconds"]) == (3.125, 20, 20.0)
-    assert (generators["sampler"], generators["steps"]) == ("dpmsolver++ multistep 2", 50)
-    models = pd.read_csv(project.file("models_csv"))
-    expected = ["small", 13, 512, 2048, 8, 2, 44_257_536]  # the paper's U-ViT-Small: 12 blocks and the middle one
-    assert models.to_numpy().tolist() == [expected]
+    assert project.run("tables") == 0
+    accuracy = read(project.folder, "accuracy").set_index("train_set")
+    assert list(accuracy.columns) == [
+        "experiment", "images", "images_share", "bytes", "generator_bytes", "mean", "std", "runs", "relative_accuracy",
+    ]  # fmt: skip
+    # 9 images of 8x8 beside 6 real ones
+    assert list(accuracy.loc["distilled"]) == ["small", 9, 1.5, 576, 177_000_000, 0.45, 0.01, 3, 0.5]
+    assert accuracy.loc["real", "relative_accuracy"] == 1 and accuracy.loc["real-random", "relative_accuracy"] == 0.9
+    assert accuracy.loc["real", "bytes"] == 384 and math.isnan(accuracy.loc["real", "generator_bytes"])
+    generators = read(project.folder, "generators").iloc[0]
+    # 30 iterations of 16 images; a third of them at 16 images per second, the others at 32
+    assert (generators["fid"], generators["step"], generators["training_seconds"]) == (3.125, 20, 20.0)
+    assert (generators["sampler"], generators["nfe"]) == ("dpmsolver++ multistep 2", 50)
+    sampling = read(project.folder, "sampling").iloc[0]
+    assert (sampling["generator"], sampling["nfe"], sampling["seconds"]) == ("diffusion", 20, 10)
+    expected = ["small", "uvit", 13, 512, 2048, 8, 2, 44_257_536]  # U-ViT-Small: 12 blocks and the middle one
+    assert read(project.folder, "models").to_numpy().tolist() == [expected]
 
 
-def test_a_selection_stands_beside_what_it_was_selected_from(make: Make) -> None:
-    folder = make(small={}).folder / "small"
-    runs, others = pd.read_csv(folder / "accuracy.csv"), pd.read_csv(folder / "baselines.csv")
-    drawn = [runs.assign(train_set=kind, accuracy=runs["accuracy"] - 0.1) for kind in ("drawn", "drawn-random")]
-    both = pd.concat([others, *drawn])
-    found = tables.accuracies({"small": runs}, {"small": both}).set_index("train_set")
-    assert list(found.index) == ["distilled", "drawn-random", "drawn", "real-random", "real"]
-    assert found.loc["drawn", "mean"] == pytest.approx(0.35) and found.loc["distilled", "kept"] == 0.5
-    assert "  as many, not selected   0.3500 ± 0.0100" in tables.summary({"small": runs}, {"small": both}, "page")
+def test_a_finished_set_has_accuracies_and_an_account_alone(make: Make) -> None:
+    project = make(theirs={"kinds": FINISHED})
+    assert project.run("tables") == 0
+    assert sorted(path.stem for path in (project.folder / "tables").glob("*.csv")) == ["accuracy", "sampling"]
+    sampling = read(project.folder, "sampling")
+    assert "seconds" not in sampling and "generator_bytes" not in sampling  # 1.5 s is the time to read the set
+    assert read(project.folder, "accuracy")["generator_bytes"].isna().all()
 
 
-def test_texts_are_aligned_escaped_and_rounded_alike(make: Make) -> None:
-    project = make(my_set={})
-    assert stage.main(project.arguments("tables")) == 0
-    assert "| my_set       | distilled   |    4,000 | 0.4500 | 0.0100 |" in project.file("accuracy_md").read_text()
-    tex = project.file("models_tex").read_text()
-    assert r"my\_set & 13 & 512 & 2,048 & 8 & 2 & 44.3M \\" in tex and r"\toprule" in tex
-    assert "0.0100 & 0.0460 & 0.0280" in project.file("leaderboard_tex").read_text()
+def test_another_network_has_its_own_columns(make: Make) -> None:
+    experiments = make(small={}, other={}).experiments
+    experiments["other"].settings["model"] = {"kind": "unet", "channels": 32, "multipliers": [1, 2, 2]}
+    table = tables.models(list(experiments.values())).set_index("experiment")
+    assert table.loc["other", "multipliers"] == "1, 2, 2" and math.isnan(table.loc["other", "layers"])
 
 
-def test_a_single_run_has_no_spread(make: Make) -> None:
+def test_a_selection_stands_beside_the_samples_it_was_selected_from(make: Make) -> None:
     project = make(small={})
-    folder = project.folder / "small"
-    (folder / "accuracy.csv").write_text("\n".join((folder / "accuracy.csv").read_text().splitlines()[:2]))
-    assert stage.main(project.arguments("tables")) == 0
-    assert math.isnan(pd.read_csv(project.file("accuracy_csv"))["std"][0])
-    assert "nan" not in project.file("accuracy_md").read_text().lower()
+    path = project.file("small", "baselines")
+    rows = [
+        f"small,{kind},{n},{seed},0.35,1,1"
+        for kind, n in (("all-samples", 90), ("random-samples", 9))
+        for seed in (0, 1)
+    ]
+    path.write_text("\n".join([path.read_text(), *rows]))
+    found = tables.accuracies(list(project.experiments.values())).set_index("train_set")
+    assert list(found.index) == ["distilled", "random-samples", "all-samples", "real-random", "real"]
+    assert found.loc["all-samples", "mean"] == pytest.approx(0.35) and found.loc["all-samples", "images_share"] == 15
+    assert found.loc["all-samples", "bytes"] == 90 * 64 and found.loc["all-samples", "generator_bytes"] == 177_000_000
 
 
-def test_leaderboard_has_ours_only_with_both_data_sets() -> None:
+def test_baselines_may_lack_train_sets(make: Make) -> None:
+    project = make(small={})
+    project.file("small", "baselines").write_text(RUNS + "small,real-random,6,0,0.8,1,1\n")
+    found = tables.accuracies(list(project.experiments.values())).set_index("train_set")
+    assert list(found.index) == ["distilled", "real-random"] and found["relative_accuracy"].isna().all()
+    page = project.show()
+    assert "nan" not in (project.folder / "tables/accuracy.md").read_text().lower()
+    assert "nan" not in page.split("<body>")[1].split("base64")[0].lower()
+
+
+def test_a_single_run_has_no_standard_deviation(make: Make) -> None:
+    project = make(small={})
+    path = project.file("small", "accuracy")
+    path.write_text("\n".join(path.read_text().splitlines()[:2]))
+    assert project.run("tables") == 0
+    assert math.isnan(read(project.folder, "accuracy")["std"][0])
+    assert "nan" not in (project.folder / "tables/accuracy.md").read_text().lower()
+
+
+def test_the_leaderboard_has_ours_only_with_both_data_sets(make: Make) -> None:
     published = results.table(REPOSITORY / "resources/leaderboard.csv", results.LEADERBOARD)
     assert published.groupby("track").size().tolist() == [9, 5]
     for row in published.to_dict("records"):  # the published averages are of unrounded accuracies
         assert (row["cifar100"] + row["tinyimagenet"]) / 2 == pytest.approx(row["average"], abs=2e-4)
-    one = {"cifar100": pd.DataFrame({"accuracy": [0.4, 0.5]})}
-    pd.testing.assert_frame_equal(tables.leaderboard(published, one), published)
-    table = tables.leaderboard(published, {**one, "tinyimagenet": pd.DataFrame({"accuracy": [0.15]})})
+    one = make(a={"dataset": "cifar100", "level": 0.45}, b={"dataset": "cifar100"}).experiments
+    pd.testing.assert_frame_equal(tables.leaderboard(published, list(one.values())), published)
+    both = make(c={"dataset": "tinyimagenet", "level": 0.15}).experiments
+    table = tables.leaderboard(published, [*one.values(), *both.values()])
     track = table[table["track"] == 2]
     assert track["team"].tolist()[:3] == ["zheli", tables.OURS, "Mel"]  # 0.3054, 0.3, 0.1321
     assert track["rank"].isna().tolist() == [False, True, False, False, False, False]
-    pd.testing.assert_frame_equal(
-        table[table["team"] != tables.OURS].reset_index(drop=True), published, check_dtype=False
-    )
+    others = table[table["team"] != tables.OURS].reset_index(drop=True)
+    pd.testing.assert_frame_equal(others, published, check_dtype=False)
 
 
-@pytest.mark.parametrize(
-    ("file", "text", "said"),
-    [
-        ("baselines.csv", None, "baselines.csv: no such file"),
-        ("baselines.csv", "", "baselines.csv: not a readable table"),
-        ("baselines.csv", "dataset,train_set\nsmall,real\n", "no column images, seed, accuracy"),
-        ("baselines.csv", "dataset,train_set,images,seed,accuracy\nsmall,real,9,0,0.9\n", "train_set 'real-random'"),
-        ("accuracy.csv", "dataset,train_set,images,seed,accuracy\nother,distilled,9,0,0.9\n", "runs of other"),
-        ("accuracy.csv", "dataset,train_set,images,seed,accuracy\nsmall,distilled,9,0,90\n", "within 0 and 1"),
-        ("fid.csv", "step,fid,images,features,solver,evaluations,parameters\n", "not a single row"),
-        ("samples.json", "{", "samples.json: not valid JSON"),
-    ],
-)
-def test_what_is_missing_is_named(
-    make: Make, capsys: pytest.CaptureFixture[str], file: str, text: str | None, said: str
-) -> None:
-    project = make(small={})
-    path: Path = project.folder / "small" / file
-    path.unlink() if text is None else path.write_text(text)
-    assert stage.main(project.arguments("tables")) == 2
-    assert said in capsys.readouterr().err
-    assert not project.file("models_csv").exists()
+def test_emas_by_decay_the_one_of_the_lowest_fid_first() -> None:
+    fid = pd.DataFrame({"step": [1, 1, 2, 2], "ema_decay": [0.9, 0.99] * 2, "fid": [4.0, 8.0, 3.0, 2.0]})
+    assert {decay: part["fid"].tolist() for decay, part in tables.by_ema(fid).items()} == {
+        "0.99": [8.0, 2.0], "0.9": [4.0, 3.0],
+    }  # fmt: skip
+    assert list(tables.by_ema(fid)) == ["0.99", "0.9"] and list(tables.by_ema(fid.drop(columns="ema_decay"))) == [""]
 
 
-def test_durations_and_distances_show_the_digits_that_matter() -> None:
-    assert [tables.duration(seconds) for seconds in (41.25, 750, 97_200)] == ["41.2 s", "12.5 min", "27.0 h"]
-    table = tables.shown(pd.DataFrame({"FID": [3.456, 0.005922]}))
-    assert table["FID"].tolist() == ["3.46", "0.0059"]
+def test_an_audit_without_weights_has_no_membership(make: Make) -> None:
+    experiments = make(ours={}, theirs={"kinds": FINISHED}).experiments.values()
+    with_weights, without = (tables.audit(one.audit or {}) for one in experiments)
+    assert len(with_weights) == 5 and len(without) == 3 and "membership" not in " ".join(without["measure"])

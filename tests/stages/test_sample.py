@@ -106,8 +106,8 @@ def test_a_budget_too_short_for_one_image_says_so(
 def test_the_account_adds_up(network_file: Path, tmp_path: Path) -> None:
     _, account = sampled(network_file, tmp_path, budget_seconds=2, batch_size=16)
     assert sum(account["seconds"].values()) == pytest.approx(account["used_seconds"], abs=1e-6)
-    assert account["attempts"] == 1 and account["kind"] == "diffusion" and account["nfe"] == 4
-    assert 0 < account["start_share"] < 1 and account["model"]["kind"] == "uvit"
+    assert account["attempts"] == 1 and account["generator"]["kind"] == "diffusion" and account["generator"]["nfe"] == 4
+    assert 0 < account["start_share"] < 1 and account["generator"]["model"]["kind"] == "uvit"
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -119,9 +119,13 @@ def test_every_network_is_sampled_with_every_switch(tmp_path: Path, kind: str) -
         if algorithm != "consistency":
             solver = {"algorithm": algorithm, "nfe": 3}
             samples, account = sampled(tmp_path / "5.safetensors", tmp_path / algorithm, images=10, solver=solver)
-            assert len(samples.labels) == 10 and account["nfe"] == 3
+            assert len(samples.labels) == 10 and account["generator"]["nfe"] == 3
     guided, account = sampled(tmp_path / "5.safetensors", tmp_path / "g", images=10, guidance={"weight": 2.0})
-    assert account["nfe"] == 8 and account["guidance"]["weight"] == 2 and "guidance" in guided.metadata["made_by"]
+    assert (
+        account["generator"]["nfe"] == 8
+        and account["generator"]["guidance"]["weight"] == 2
+        and "guidance" in guided.metadata["made_by"]
+    )
 
 
 def test_only_tuned_weights_are_sampled_in_few_evaluations(
@@ -132,7 +136,7 @@ def test_only_tuned_weights_are_sampled_in_few_evaluations(
     assert "5.safetensors: not tuned, but the solver 'consistency' needs tuned weights" in capsys.readouterr().err
     checkpoints.save_denoiser(tmp_path / "tuned.safetensors", busy(), METADATA | {"tuned": "{}"})
     large, account = sampled(tmp_path / "tuned.safetensors", tmp_path / "large", images=50, solver=solver)
-    assert (account["nfe"], account["step"], account["tuned"]) == (2, 5, True)
+    assert [account["generator"][key] for key in ("nfe", "step", "tuned")] == [2, 5, True]
     small, _ = sampled(tmp_path / "tuned.safetensors", tmp_path / "small", images=50, solver=solver, batch_size=7)
     # the noise before the second evaluation is an image's own, too
     assert (large.images.int() - small.images.int()).abs().max() <= 1
@@ -153,9 +157,9 @@ def test_autoguidance_pushes_away_from_earlier_weights(tmp_path: Path, capsys: p
         return image_files.load(tmp_path / "guided/samples.safetensors").images, account
 
     same, account = guided([0.0, 1.0], 1.0)
-    assert (same.int() - plain.images.int()).abs().max() <= 1 and account["nfe"] == 8
+    assert (same.int() - plain.images.int()).abs().max() <= 1 and account["generator"]["nfe"] == 8
     pushed, account = guided([0.0, 0.5], 3.0)
-    assert (pushed.int() - plain.images.int()).abs().max() > 1 and 4 < account["nfe"] < 8
+    assert (pushed.int() - plain.images.int()).abs().max() > 1 and 4 < account["generator"]["nfe"] < 8
     settings: dict[str, Any] = {"images": 20, "guidance": {"weight": 2.0, "from_step": 5}}
     assert command.main(arguments(late, tmp_path, settings)) == 2
     assert "no weights of iteration 5" in capsys.readouterr().err
@@ -166,7 +170,7 @@ def test_the_setup_that_a_pilot_picked_is_used(network_file: Path, tmp_path: Pat
     (tmp_path / "checkpoint.json").write_text(json.dumps(picked))
     run = arguments(network_file, tmp_path, {"images": 3}, checkpoint=tmp_path / "checkpoint.json")
     assert command.main(run) == 0
-    assert json.loads((tmp_path / "samples.json").read_text())["nfe"] == 2
+    assert json.loads((tmp_path / "samples.json").read_text())["generator"]["nfe"] == 2
 
 
 @pytest.mark.slow

@@ -99,7 +99,7 @@ def test_another_order_of_classes_is_refused(folder: Path, capsys: pytest.Captur
         ({"method": "herding"}, "needs images or per_class"),
         ({"method": "all", "per_class": 3}, "takes no per_class"),
         ({"method": "random", "per_class": 3, "images": 9}, "either images or per_class"),
-        ({"method": "random", "per_class": 3, "label_noise": "drop"}, "asks no classifier"),
+        ({"method": "random", "per_class": 3, "label_noise": "drop"}, "uses no classifier"),
     ],
 )
 def test_settings_that_do_not_fit(

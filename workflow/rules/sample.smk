@@ -33,7 +33,7 @@ rule sample:
     benchmark:
         "logs/{experiment}/sample.tsv"
     wildcard_constraints:
-        experiment=names(lambda one: one.trains),
+        experiment=names(lambda one: one.sampling_rule == "sample"),
     conda:
         "../../envs/environment.yaml"
     threads: workflow.resource_settings.cores or 8  # the budget counts seconds: nothing else may run beside it
@@ -47,6 +47,59 @@ rule sample:
         outputs=named_outputs,
     shell:
         stage("sample")
+
+
+rule generate:
+    input:
+        unpack(inputs("generate")),
+    output:
+        samples="results/{experiment}/samples.safetensors",
+        account="results/{experiment}/samples.json",
+    log:
+        "logs/{experiment}/generate.log",
+    benchmark:
+        "logs/{experiment}/generate.tsv"
+    wildcard_constraints:
+        experiment=names(lambda one: one.sampling_rule == "generate"),
+    conda:
+        "../../envs/environment.yaml"
+    threads: workflow.resource_settings.cores or 8  # as for sample
+    resources:
+        mem_mb=16000,
+        runtime=60,
+        gpu=1,
+    params:
+        settings=settings("generate"),
+        inputs=named_inputs,
+        outputs=named_outputs,
+    shell:
+        stage("generate")
+
+
+rule import_set:
+    input:
+        unpack(inputs("import_set")),
+    output:
+        samples="results/{experiment}/samples.safetensors",
+        account="results/{experiment}/samples.json",
+    log:
+        "logs/{experiment}/import_set.log",
+    benchmark:
+        "logs/{experiment}/import_set.tsv"
+    wildcard_constraints:
+        experiment=names(lambda one: one.sampling_rule == "import_set"),
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        settings=settings("import_set"),
+        inputs=named_inputs,
+        outputs=named_outputs,
+    shell:
+        stage("import_set")
 
 
 rule selection:

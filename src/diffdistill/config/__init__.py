@@ -5,18 +5,19 @@ library takes it.
 """
 
 from diffdistill.config.evaluation import Audit, Classifier, Evaluate, Protocol, TrainSet
-from diffdistill.config.experiment import Ema, Experiment
+from diffdistill.config.experiment import Experiment
 from diffdistill.config.export import Export
 from diffdistill.config.fid import INCEPTION_CHECKSUM, INCEPTION_URL, Checkpoint, Fid, Measurement
 from diffdistill.config.fields import Block, as_json, read
 from diffdistill.config.generator import Generator, SamplesGenerator, TrainGenerator
 from diffdistill.config.load import Config, parse, refuse_old_results
-from diffdistill.config.model import Model, Prediction, UNetModel, UViTModel, parse_model
+from diffdistill.config.model import Model, ModelBlock, Prediction, UNetModel, UViTModel, parse_model
 from diffdistill.config.refine import Refine
 from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select, Solver
 from diffdistill.config.source import Source
 from diffdistill.config.study import Run, Study
 from diffdistill.config.training import (
+    Ema,
     OptimiserSettings,
     Recipe,
     Start,
@@ -43,6 +44,7 @@ __all__ = [
     "Guidance",
     "Measurement",
     "Model",
+    "ModelBlock",
     "OptimiserSettings",
     "Prediction",
     "Protocol",

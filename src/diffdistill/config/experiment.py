@@ -1,7 +1,7 @@
 """An experiment: its blocks, what must fit between them, and what follows from them."""
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import model_validator
 
@@ -11,23 +11,16 @@ from diffdistill.config.fid import Checkpoint, Fid
 from diffdistill.config.fields import Block, Name, PositiveInt
 from diffdistill.config.generator import Generator, TrainGenerator
 from diffdistill.config.model import Model
+from diffdistill.config.protocols import with_named_protocol
 from diffdistill.config.refine import Refine
 from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select
 from diffdistill.config.source import Source
 from diffdistill.config.study import SAMPLE_SETS, Run, Study
-from diffdistill.config.training import Train, Tune, checkpoint_name
+from diffdistill.config.training import Ema, Train, Tune, checkpoint_name
 from diffdistill.errors import UserError
 
 MAX_MEASUREMENTS = 2_000
 """FID measurements and pilot trainings of one experiment; each is a job or a good part of one."""
-
-
-class Ema(NamedTuple):
-    """EMA weights that training keeps: their name, iteration and decay."""
-
-    name: str
-    step: int
-    ema_decay: float
 
 
 class Experiment(Block):
@@ -59,20 +52,23 @@ class Experiment(Block):
     """Null: no audit."""
     export: Export = Export()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named_protocol(cls, values: Any) -> Any:
+        return with_named_protocol(values)
+
     @model_validator(mode="after")
     def _blocks_fit_the_generator(self) -> Self:
-        trained = {"model": self.model, "train": self.train, "sample": self.sample}
-        optional = {"fid": self.fid, "tune": self.tune}
-        if self.trains:
-            missing = [name for name, block in trained.items() if block is None]
-            if missing:
-                raise ValueError(f"{missing[0]} is missing; generator.kind 'train' needs it")
-        else:
-            given = [name for name, block in (trained | optional).items() if block is not None]
-            if given:
-                raise ValueError(f"generator.kind '{self.generator.kind}' takes no {given[0]}; remove it")
-            if self.checkpoint != Checkpoint():
-                raise ValueError(f"generator.kind '{self.generator.kind}' takes no checkpoint; remove it")
+        kind = self.generator.kind
+        required = {"train": {"model", "train", "sample"}, "samples": set[str]()}.get(kind, {"sample"})
+        allowed = required | ({"fid", "tune", "checkpoint"} if self.trains else set())
+        given = {name for name in ("model", "train", "fid", "tune", "sample") if getattr(self, name) is not None}
+        if self.checkpoint != Checkpoint():
+            given.add("checkpoint")
+        for name in sorted(required - given):
+            raise ValueError(f"{name} is missing; generator.kind '{kind}' needs it")
+        for name in sorted(given - allowed):
+            raise ValueError(f"generator.kind '{kind}' takes no {name}; remove it")
         return self
 
     @model_validator(mode="after")
@@ -198,6 +194,11 @@ class Experiment(Block):
         return isinstance(self.generator, TrainGenerator)
 
     @property
+    def sampling_rule(self) -> str:
+        """The rule that makes the samples: sample, generate or import_set."""
+        return {"train": "sample", "samples": "import_set"}.get(self.generator.kind, "generate")
+
+    @property
     def checkpoint_by(self) -> str:
         """How the checkpoint is picked: fid, pilot or last."""
         return self.checkpoint.by or ("last" if self.fid is None else "fid")
@@ -248,13 +249,6 @@ class Experiment(Block):
         assert self.train is not None
         return self.train.iterations if self.fid is None else self.fid.every
 
-    def slice_ends(self) -> list[int]:
-        """The iterations at which a training job ends, the last one included; none if nothing is trained."""
-        if self.train is None:
-            return []
-        ends = list(range(self.train.slice_iterations, self.train.iterations, self.train.slice_iterations))
-        return [*ends, self.train.iterations]
-
     def ema_steps(self) -> list[int]:
         """The iterations whose EMA weights are kept."""
         if self.train is None:
@@ -300,14 +294,3 @@ class Experiment(Block):
             return (SamplingSetup(solver=self.sample.solver, guidance=self.sample.guidance, select=select),)
         solver = self.sample.solver
         return tuple(setup.model_copy(update={"solver": setup.solver or solver}) for setup in self.checkpoint.setups)
-
-    def slice_of(self, step: int) -> int:
-        """The end of the slice that passes iteration `step`."""
-        return next(end for end in self.slice_ends() if end >= step)
-
-    def slice_before(self, end: int) -> int | None:
-        """The end of the slice before the one that ends at `end`; None for the first. Raises UserError for another."""
-        ends = self.slice_ends()
-        if end not in ends:
-            raise UserError(f"no training slice ends at iteration {end}; slices end at {ends}")
-        return ends[ends.index(end) - 1] if end != ends[0] else None

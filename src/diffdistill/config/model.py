@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, TypeAdapter, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, TypeAdapter, model_validator
 
 from diffdistill.config.fields import Block, PositiveFloat, PositiveInt, short
 
@@ -11,8 +11,16 @@ Prediction = Literal["noise", "x0", "v"]
 """What the network's output stands for; v = alpha noise - sigma x0."""
 
 
-class UViTModel(Block):
-    """U-ViT; image size, channels and classes come from the data."""
+class ModelBlock(Block):
+    """What the blocks of all networks have; image size, channels and classes come from the data."""
+
+    kind: str
+    prediction: Prediction = "noise"
+    """What the network's output stands for."""
+
+
+class UViTModel(ModelBlock):
+    """U-ViT."""
 
     kind: Literal["uvit"] = "uvit"
     patch_size: PositiveInt
@@ -20,7 +28,6 @@ class UViTModel(Block):
     depth: PositiveInt
     num_heads: PositiveInt
     mlp_ratio: PositiveFloat = 4.0
-    prediction: Prediction = "noise"
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> Self:
@@ -31,8 +38,8 @@ class UViTModel(Block):
         return self
 
 
-class UNetModel(Block):
-    """Convolutional U-Net; image size, channels and classes come from the data."""
+class UNetModel(ModelBlock):
+    """Convolutional U-Net."""
 
     kind: Literal["unet"]
     channels: PositiveInt = 32
@@ -43,7 +50,6 @@ class UNetModel(Block):
     """Residual blocks per level, on the way down and on the way up."""
     num_heads: PositiveInt = 4
     """Heads of the self-attention at the lowest resolution."""
-    prediction: Prediction = "noise"
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> Self:
@@ -56,7 +62,7 @@ class UNetModel(Block):
         return self
 
 
-KINDS: dict[str, type[Block]] = {"uvit": UViTModel, "unet": UNetModel}
+KINDS: dict[str, type[ModelBlock]] = {"uvit": UViTModel, "unet": UNetModel}
 
 
 def _of_kind(values: Any) -> Any:
@@ -68,16 +74,17 @@ def _of_kind(values: Any) -> Any:
     kind = values.get("kind", "uvit")
     if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"unknown kind {short(kind)}; known: {', '.join(KINDS)}")
-    return KINDS[kind].model_validate(values)
+    # null removes a key: so another file can replace one kind of network by another
+    return KINDS[kind].model_validate({key: value for key, value in values.items() if value is not None})
 
 
-Model = Annotated[UViTModel | UNetModel, BeforeValidator(_of_kind)]
+Model = Annotated[SerializeAsAny[ModelBlock], BeforeValidator(_of_kind)]
 """`kind: uvit` where it is absent."""
 
 
-def parse_model(values: Mapping[str, Any]) -> UViTModel | UNetModel:
+def parse_model(values: Mapping[str, Any]) -> ModelBlock:
     """The block of a model from plain values. Raises pydantic's ValidationError, a ValueError."""
     return _ADAPTER.validate_python(values)
 
 
-_ADAPTER: TypeAdapter[UViTModel | UNetModel] = TypeAdapter(Model)
+_ADAPTER: TypeAdapter[ModelBlock] = TypeAdapter(Model)

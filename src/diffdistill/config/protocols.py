@@ -23,8 +23,7 @@ def with_named_protocol(experiment: Any) -> Any:
     Raises ValueError for an unknown name, or if track 1 is given another number of images than it tests.
     """
     evaluate = experiment.get("evaluate") if isinstance(experiment, Mapping) else None
-    name = evaluate.get("protocol") if isinstance(evaluate, Mapping) else None
-    if not isinstance(name, str):
+    if not isinstance(evaluate, Mapping) or not isinstance(name := evaluate.get("protocol"), str):
         return experiment
     if name not in EPOCHS:
         raise ValueError(f"evaluate.protocol: no protocol is called '{name}'; known: {', '.join(EPOCHS)}")

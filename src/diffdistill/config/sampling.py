@@ -134,10 +134,36 @@ class Sample(Block):
         return self
 
 
+class SelectionMethod(NamedTuple):
+    """What a selection method needs."""
+
+    needs_count: bool
+    """A number of images to keep."""
+    needs_classifier: bool
+    """The classifier: its predictions or its features."""
+
+
+SELECTION_METHODS = {
+    "all": SelectionMethod(needs_count=False, needs_classifier=False),
+    "random": SelectionMethod(needs_count=True, needs_classifier=False),
+    "classifier": SelectionMethod(needs_count=False, needs_classifier=True),
+    "herding": SelectionMethod(needs_count=True, needs_classifier=True),
+    "k_centre": SelectionMethod(needs_count=True, needs_classifier=True),
+}
+"""All selection methods by name; `diffdistill.data.selection` has the functions."""
+
+
+def _known_method(method: str) -> str:
+    if method not in SELECTION_METHODS:
+        raise ValueError(f"unknown method {short(method)}; known: {', '.join(SELECTION_METHODS)}")
+    return method
+
+
 class Select(Block):
     renamed: ClassVar = {"disagree": "label_noise"}
 
-    method: Literal["all", "random", "classifier", "herding", "k_centre"] = "all"
+    method: Annotated[str, AfterValidator(_known_method)] = "all"
+    """One of SELECTION_METHODS."""
     images: PositiveInt | None = None
     """How many to keep in all, as equal per class as they divide; null: as many as the method wants."""
     per_class: PositiveInt | None = None
@@ -150,7 +176,7 @@ class Select(Block):
 
     @property
     def needs_classifier(self) -> bool:
-        return self.method not in ("all", "random")
+        return SELECTION_METHODS[self.method].needs_classifier
 
     @property
     def counts(self) -> bool:
@@ -164,11 +190,11 @@ class Select(Block):
         count = "images" if self.images is not None else "per_class" if self.per_class is not None else None
         if self.method == "all" and count:
             raise ValueError(f"method 'all' takes no {count}; 'random' does")
-        if self.method in ("random", "herding", "k_centre") and not count:
+        if SELECTION_METHODS[self.method].needs_count and not count:
             raise ValueError(f"method '{self.method}' needs images or per_class")
         if self.label_noise != "keep" and not self.needs_classifier:
             raise ValueError(
-                f"method '{self.method}' asks no classifier; label_noise: {self.label_noise} needs 'classifier'"
+                f"method '{self.method}' uses no classifier; label_noise: {self.label_noise} needs 'classifier'"
             )
         return self
 

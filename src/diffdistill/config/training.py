@@ -1,6 +1,6 @@
 """How the denoiser is trained, and how it is tuned."""
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -16,6 +16,7 @@ from diffdistill.config.fields import (
     UnitInterval,
     file_name,
 )
+from diffdistill.errors import UserError
 
 
 class Start(Block):
@@ -89,6 +90,14 @@ def split_checkpoint_name(name: str) -> tuple[int, int]:
     if checkpoint_name(*found) != name:
         raise ValueError(f"'{name}' is not the name of a checkpoint")
     return found
+
+
+class Ema(NamedTuple):
+    """EMA weights that training keeps: their name, iteration and decay."""
+
+    name: str
+    step: int
+    ema_decay: float
 
 
 class OptimiserSettings(Block):
@@ -183,6 +192,21 @@ class Train(Recipe):
     def start_file(self, experiment: str) -> str | None:
         """Where the start weights lie; None where there are none."""
         return self.start.file(experiment) if self.start is not None else None
+
+    def slice_ends(self) -> list[int]:
+        """The iterations at which a training job ends, the last one included."""
+        return [*range(self.slice_iterations, self.iterations, self.slice_iterations), self.iterations]
+
+    def slice_of(self, step: int) -> int:
+        """The end of the slice that passes iteration `step`."""
+        return next(end for end in self.slice_ends() if end >= step)
+
+    def slice_before(self, end: int) -> int | None:
+        """The end of the slice before the one that ends at `end`; None for the first. Raises UserError for another."""
+        ends = self.slice_ends()
+        if end not in ends:
+            raise UserError(f"no training slice ends at iteration {end}; slices end at {ends}")
+        return ends[ends.index(end) - 1] if end != ends[0] else None
 
     def fingerprint(self) -> dict[str, Any]:
         """The settings that decide what is trained, apart from the start weights, which their checksum stands for.

@@ -44,7 +44,8 @@ def listing(path: Path | str, *, skip: tuple[str, ...] = ()) -> tree.Listing:
         return tree.walk(path, skip=skip)
     found = tree.Listing()
     for name, data in _entries(path, lambda name: False, folders=True):
-        found.add(name, None if data is _FOLDER else (), skip)
+        if name != ".":
+            found.add(name, None if data is _FOLDER else (), skip)
     return found.in_order()
 
 

@@ -124,10 +124,10 @@ def load_labels_and_metadata(path: Path | str) -> tuple[Tensor, dict[str, str]]:
     return labels, metadata
 
 
-def load_rows(path: Path, rows: Sequence[int]) -> Tensor:
+def load_rows(path: Path | str, rows: Sequence[int]) -> Tensor:
     """The images uint8 (B, C, H, W) of some rows; the rest of the file is not read. Raises UserError as load does."""
     try:
-        images = tensor_files.load_rows(path, "images", rows)
+        images = tensor_files.load_rows(Path(path), "images", rows)
     except (KeyError, IndexError) as error:
         raise UserError(f"{path}: not a set of labelled images ({error}); make it again") from error
     if images.dtype != torch.uint8 or images.ndim != 4:
@@ -135,7 +135,7 @@ def load_rows(path: Path, rows: Sequence[int]) -> Tensor:
     return images
 
 
-def stored_images(path: Path) -> int:
+def stored_images(path: Path | str) -> int:
     """How many images a set counts as: fewer than it has if several were stored as one. Raises UserError as load does.
 
     A set says so under `stored_images` in its metadata.

@@ -147,12 +147,23 @@ def _split_places(path: Path, tops: list[_Top]) -> dict[tuple[str, ...], str]:
     return found
 
 
+def _looks_whole(top: _Top) -> bool:
+    """Whether a folder holds a train split and another one."""
+    inner = {SPLIT_NAMES.get(name.lower()) for name in top.folders} - {None}
+    return "train" in inner and len(inner) > 1
+
+
 def _refuse_repeated_folders(path: Path, tops: list[_Top]) -> None:
     """Raises SourceError if the folders at the top look like splits or like several data sets."""
-    for top in tops:
-        inner = {SPLIT_NAMES.get(name.lower()) for name in top.folders}
-        if len(tops) > 1 and "train" in inner and len(inner - {None}) > 1:
-            raise SourceError(f"{path}: {top.name}/ is a data set of its own; give one such folder", "path")
+    whole = [top.name for top in tops if _looks_whole(top)]
+    if len(whole) > 1:
+        raise SourceError(
+            f"{path}: {_listed(whole)} each hold folders of splits: they are data sets of their own, or classes whose "
+            "images are split; give one data set, or put the folders of the splits at the top",
+            "path",
+        )
+    if whole and len(tops) > 1:
+        raise SourceError(f"{path}: {whole[0]}/ is a data set of its own; give that folder", "path")
     above: dict[str, str] = {}
     for top in tops:
         for name in sorted(top.folders):

@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from diffdistill.config import Prediction, UNetModel, UViTModel
+from diffdistill.config import ModelBlock, Prediction
 from diffdistill.diffusion import networks
 from diffdistill.diffusion.labels import LabelSpace
 from diffdistill.diffusion.prediction import to_noise
@@ -37,7 +37,7 @@ class NetworkDenoiser(nn.Module):
 
     def __init__(
         self,
-        model: UViTModel | UNetModel,
+        model: ModelBlock,
         *,
         labels: LabelSpace,
         image_shape: tuple[int, int, int],

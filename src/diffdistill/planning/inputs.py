@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from diffdistill.config import Guidance
+from diffdistill.config import Guidance, SamplesGenerator, Train, TrainGenerator
 from diffdistill.errors import UserError
 from diffdistill.planning.plan import Files, Plan, Wildcards
 
@@ -31,13 +31,21 @@ def _divided(plan: Plan, wildcards: Wildcards) -> list[str]:
     return [f"{_results(wildcards)}/subclasses.safetensors"] if train is not None and train.subclasses > 1 else []
 
 
+def _training(plan: Plan, wildcards: Wildcards) -> Train:
+    """The training of an experiment. Raises UserError if it trains nothing."""
+    train = plan.experiment(wildcards).train
+    if train is None:
+        raise UserError(f"{_results(wildcards)}: nothing is trained in this experiment")
+    return train
+
+
 def train(plan: Plan, wildcards: Wildcards) -> Files:
-    one, name = plan.experiment(wildcards), wildcards.experiment
+    block, name = _training(plan, wildcards), wildcards.experiment
     try:
-        end = one.slice_before(int(wildcards.step))
+        end = block.slice_before(int(wildcards.step))
     except UserError as error:
         raise UserError(f"{_results(wildcards)}/train/{wildcards.step}.safetensors: {error}") from None
-    start = one.train.start_file(name) if one.train is not None else None
+    start = block.start_file(name)
     return {
         "train": plan.split(name, "train"),
         "before": [] if end is None else [f"{_results(wildcards)}/train/{end}.safetensors"],
@@ -47,18 +55,16 @@ def train(plan: Plan, wildcards: Wildcards) -> Files:
 
 
 def weights(plan: Plan, wildcards: Wildcards) -> Files:
-    one = plan.experiment(wildcards)
+    block = _training(plan, wildcards)
     try:
-        step = one.ema(wildcards.ema).step
+        step = plan.experiment(wildcards).ema(wildcards.ema).step
     except UserError as error:
         raise UserError(f"{_results(wildcards)}/weights/{wildcards.ema}.safetensors: {error}") from None
-    return {"state": f"{_results(wildcards)}/train/{one.slice_of(step)}.safetensors"}
+    return {"state": f"{_results(wildcards)}/train/{block.slice_of(step)}.safetensors"}
 
 
 def history(plan: Plan, wildcards: Wildcards) -> Files:
-    ends = plan.experiment(wildcards).slice_ends()
-    if not ends:
-        raise UserError(f"{_results(wildcards)}/loss.csv: nothing is trained in this experiment")
+    ends = _training(plan, wildcards).slice_ends()
     return {"states": [f"{_results(wildcards)}/train/{step}.safetensors" for step in ends]}
 
 
@@ -114,8 +120,8 @@ def sample(plan: Plan, wildcards: Wildcards) -> Files:
     Mode guidance needs the classifier and the train split.
     """
     one, folder = plan.experiment(wildcards), _results(wildcards)
-    if one.sample is None:
-        raise UserError(f"{folder}: generator.kind '{one.generator.kind}' does not sample")
+    if one.sample is None or not one.trains:
+        raise UserError(f"{folder}: generator.kind '{one.generator.kind}' does not sample weights")
     name = "tuned" if one.sample.solver.algorithm == "consistency" else "checkpoint"
     files: Files = {"weights": f"{folder}/{name}.safetensors"}
     guidances = [one.sample.guidance]
@@ -128,6 +134,21 @@ def sample(plan: Plan, wildcards: Wildcards) -> Files:
         files["train"] = plan.split(wildcards.experiment, "train")
         files["classifier"] = plan.classifier(wildcards.experiment)
     return files
+
+
+def import_set(plan: Plan, wildcards: Wildcards) -> Files:
+    """A finished set, its labels if they are a file of their own, and the real train split."""
+    block = plan.experiment(wildcards).generator
+    assert isinstance(block, SamplesGenerator)
+    labels = [block.labels] if block.labels is not None else []
+    return {"set": block.path, "labels": labels, "train": plan.split(wildcards.experiment, "train")}
+
+
+def generate(plan: Plan, wildcards: Wildcards) -> Files:
+    """What a generator from elsewhere is made of, and the real train split."""
+    block = plan.experiment(wildcards).generator
+    assert not isinstance(block, TrainGenerator)
+    return {"generator": block.path, "train": plan.split(wildcards.experiment, "train")}
 
 
 def selection(plan: Plan, wildcards: Wildcards) -> Files:
@@ -260,6 +281,8 @@ INPUTS: Mapping[str, Callable[[Plan, Wildcards], Files]] = {
     "checkpoint": checkpoint,
     "tune": tune,
     "sample": sample,
+    "import_set": import_set,
+    "generate": generate,
     "selection": selection,
     "refine": refine,
     "baseline": baseline,

@@ -118,6 +118,15 @@ def sample(plan: Plan, wildcards: Wildcards) -> stages.Sample:
     return stages.Sample(sample=one.sample)
 
 
+def import_set(plan: Plan, wildcards: Wildcards) -> stages.ImportSet:
+    return stages.ImportSet.model_validate({"generator": plan.experiment(wildcards).generator})
+
+
+def generate(plan: Plan, wildcards: Wildcards) -> stages.Generate:
+    one = plan.experiment(wildcards)
+    return stages.Generate.model_validate({"generator": one.generator, "sample": one.sample})
+
+
 def selection(plan: Plan, wildcards: Wildcards) -> stages.Selection:
     return stages.Selection(select=plan.experiment(wildcards).select)
 
@@ -185,9 +194,9 @@ def export_card(plan: Plan, wildcards: Wildcards) -> stages.ExportCard:
 SETTINGS: Mapping[str, Callable[[Plan, Wildcards], stages.Settings]] = {
     function.__name__: function
     for function in (
-        fetch, prepare, classifier, fid_reference, subclasses, train, weights, history, fid, pilot, checkpoint, tune,
-        sample, selection, refine, real_run, evaluate, baseline, accuracy, study_run, study, resampling_settings, audit,
-        export, export_card,
+        fetch, prepare, classifier, fid_reference, subclasses, train, weights, history, fid, pilot, checkpoint,
+        tune, sample, import_set, generate, selection, refine, real_run, evaluate, baseline, accuracy, study_run,
+        study, resampling_settings, audit, export, export_card,
     )
 }  # fmt: skip
 """By rule."""

@@ -60,12 +60,12 @@ def load(
     return tensors, metadata
 
 
-def load_rows(path: Path, name: str, rows: Sequence[int]) -> torch.Tensor:
+def load_rows(path: Path | str, name: str, rows: Sequence[int]) -> torch.Tensor:
     """Some rows of one tensor, in their order; nothing else is read.
 
     Raises UserError as load does, KeyError if there is no such tensor, IndexError for a row that it does not have.
     """
-    with _opened(path) as (file, entries, _, begin):
+    with _opened(Path(path)) as (file, entries, _, begin):
         if name in entries:
             entry = entries[name]
             (count, *shape), (first, end) = entry["shape"], entry["data_offsets"]

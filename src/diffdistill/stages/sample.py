@@ -28,6 +28,7 @@ def main(job: Job[stages.Sample]) -> None:
     with budget.phase("import"):
         from diffdistill.data import image_files
         from diffdistill.diffusion import checkpoints
+        from diffdistill.diffusion.training.origin import SETTINGS
         from diffdistill.generators import budgeted, diffusion
         from diffdistill.runtime import devices, resuming
 
@@ -54,9 +55,10 @@ def main(job: Job[stages.Sample]) -> None:
             classifier = evaluation.classifier_for(job.input("classifier"), job.input("train"), train, device)
             generator = modes.generator(plan.denoiser, settings, classifier, train, device)
     metadata = {
-        "classes": checkpoint.metadata["classes"],
+        **{key: checkpoint.metadata[key] for key in ("classes", "class_titles") if key in checkpoint.metadata},
         **image_files.origin_of(checkpoint.metadata),
         "made_by": _made_by(settings, checkpoint.step),
+        "trained_by": checkpoint.metadata.get(SETTINGS, "{}"),
     }
     try:
         account = budgeted.sample_within(
@@ -70,8 +72,9 @@ def main(job: Job[stages.Sample]) -> None:
         **account.describe(),
         "attempts": attempt,
         "plan": plan.describe(),
-        **generator.describe(),
+        "generator": generator.describe(),
         "machine": devices.describe(device),
+        "seed": settings.seed,
         "classes": generator.num_classes,
     }
     files.write_json(job.output("account"), record)

@@ -18,6 +18,8 @@ _LOUD = ("warning: ", "error: ", "unexpected error")
 _PLAIN = ("command: ", "done in ")
 LONGEST_RESULT = 80
 """A log's last message of at most so many characters stands in the end line."""
+SKEW_SECONDS = 5
+"""How much another machine's clock may lag behind."""
 LAST_LINES = 10
 """Lines of a failed job's log that are shown where it names no error."""
 
@@ -31,6 +33,7 @@ class Job:
     logs: Sequence[str]
     local: bool = True
     started: float = field(default_factory=time.monotonic)
+    clock: float = field(default_factory=time.time)
     _read: int = 0
     _entries: list[str] = field(default_factory=list)
 
@@ -66,8 +69,11 @@ class Job:
     def progress(self) -> dict[str, Any] | None:
         """What the stage says of its progress; None where it says nothing."""
         for log in self.logs:
+            path = progress.beside(Path(log))
             try:
-                state = json.loads(progress.beside(Path(log)).read_text())
+                if path.stat().st_mtime < self.clock - SKEW_SECONDS:  # of an attempt that was killed
+                    continue
+                state = json.loads(path.read_text())
             except (OSError, ValueError):
                 continue
             if isinstance(state, dict) and isinstance(state.get("done"), int | float):

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from diffdistill.config import UNetModel, UViTModel
+from diffdistill.config import ModelBlock
 from diffdistill.diffusion.networks.base import Network, Sizes
 from diffdistill.diffusion.networks.unet import UNet
 from diffdistill.diffusion.networks.uvit import UViT
@@ -13,7 +13,7 @@ NETWORKS: Mapping[str, type[Network]] = {"uvit": UViT, "unet": UNet}
 """Network by the `kind` of its model block."""
 
 
-def build(model: UViTModel | UNetModel, sizes: Sizes) -> Network:
+def build(model: ModelBlock, sizes: Sizes) -> Network:
     """The network of a model block, newly initialised from torch's global generator.
 
     Raises ValueError if block and sizes do not fit.

@@ -1,0 +1,38 @@
+from dataclasses import replace
+from pathlib import Path
+
+from diffdistill.report.card import Licence, card
+from diffdistill.runtime import files
+from tests.report.conftest import Make
+
+ADVICE = "set it"
+
+
+def exported(folder: Path) -> list[Path]:
+    paths = [folder / name for name in ("images.zip", "train.parquet")]
+    for path in paths:
+        path.write_bytes(path.suffix.encode())
+    return paths
+
+
+def test_the_card_names_files_size_accuracies_audit_and_licence(make: Make) -> None:
+    project = make(small={})
+    paths = exported(project.folder)
+    (one,) = project.experiments.values()
+    text = card(one, paths, Licence("CC0.", "folder", ADVICE))
+    assert text.startswith("---\nlicense: other\n") and "path: train.parquet" in text
+    assert f"| images.zip | 4 | {files.sha256(paths[0])} |" in text
+    assert "| distilled set | 9 | 1.50x | 576 B | 177.0 MB | 3 | 0.4500 ± 0.0100 | 0.5000 |" in text
+    assert "| all real images | 6 | 1.00x | 384 B |  | 3 | 0.9000 ± 0.0000 | 1.0000 |" in text
+    assert "The set has 9 images, 1.50 times as many as the 6 real train images" in text
+    assert "limits the time for sampling, not the number of images" in text
+    assert "sampled from a class-conditional diffusion model" in text and "No sign of copies" in text
+    assert '- selected_by: `{"method": "all"' in text and text.endswith("The real images: CC0.\n")
+
+
+def test_a_card_of_the_images_alone(make: Make) -> None:
+    (one,) = make(small={}).experiments.values()
+    bare = replace(one, accuracy=None, baselines=None, account=None, audit=None)
+    text = card(bare, [], Licence(None, "folder", ADVICE))
+    assert "## Accuracy" not in text and "Copies" not in text and text.endswith("The real images: not known; set it\n")
+    assert "## Size" in text and "diffusion model" not in text
