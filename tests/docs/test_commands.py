@@ -15,7 +15,18 @@ from tests.workflow.conftest import REPOSITORY, copy_project
 
 PAGES = [
     REPOSITORY / "docs" / f"{name}.md"
-    for name in ("own-data", "cluster", "offline", "results", "training", "evaluation")
+    for name in (
+        "own-data",
+        "sources",
+        "judge",
+        "small-sets",
+        "cluster",
+        "offline",
+        "install",
+        "results",
+        "training",
+        "evaluation",
+    )
 ] + [REPOSITORY / "benchmarks" / "README.md"]
 
 
