@@ -9,7 +9,6 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from diffdistill.classify import architectures
 from diffdistill.classify.convnet import ConvNet
@@ -19,6 +18,7 @@ from diffdistill.data.batches import batch_indices
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensor_files
 from diffdistill.runtime.compiling import Fallback
+from diffdistill.runtime.progress import Bar
 from diffdistill.runtime.seeds import derive_seed, generator
 
 COMPILE_PAYS = {"cpu": 1.5e13, "cuda": 3e15}
@@ -185,7 +185,7 @@ def fit(
         )
 
     sgd, count = optimiser(), len(images)
-    for step in tqdm(range(total_steps(protocol, count)), desc=progress, unit="step", disable=None):
+    for step in Bar(range(total_steps(protocol, count)), desc=progress, unit="step", disable=None):
         if protocol.schedule == "step" and step == drop_step(protocol, count):
             sgd = optimiser()  # the challenge starts a new one here: momentum is lost
         chosen = chosen_at(step, protocol, count, seed).to(device)
