@@ -241,7 +241,7 @@ def make(folder: Path) -> Path:
     return folder
 
 
-TIMES = {"seconds", "used_seconds", "images_per_second", "batch_size"}
+TIMES = {"seconds", "used_seconds", "images_per_second", "batch_size", "start_share", "seconds_late", "attempts"}
 """What a clock says, or in a sample's account chooses: columns and keys that no two runs share."""
 
 
@@ -283,5 +283,6 @@ def remove(folder: Path, *jobs: Job) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones too."""
-    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+    """Every file below a folder, hidden ones too, but for the count of attempts, which a refused job leaves."""
+    found = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.suffix != ".attempts")
+    return {str(file.relative_to(folder)): file.read_bytes() for file in found}

@@ -138,13 +138,11 @@ def test_a_diverging_training_stops_and_leaves_nothing_broken(project: Path) -> 
 
 @fault("F24", "a scheduler's warning reaches the shell, not the program", "each rule replaces its shell by the program")
 def test_no_shell_stands_between_a_signal_and_the_program() -> None:
-    commands = [
-        command
-        for file in (REPOSITORY / "workflow/rules").glob("*.smk")
-        for command in re.findall(r"shell:\n\s+\"(.*)\"", file.read_text())
-    ]
-    assert len(commands) > 10
-    assert all(re.match(r"exec python .*diffdistill [a-z_]+ --", command) for command in commands), commands
+    rules = "".join(file.read_text() for file in (REPOSITORY / "workflow/rules").glob("*.smk"))
+    commands = re.findall(r"^    shell:\n        (.*)", rules, flags=re.MULTILINE)
+    assert len(commands) > 20 and all(command.startswith("stage(") for command in commands), commands
+    (made,) = re.findall(r"def stage\(.*?\n    return \(\n\s+f\"(.*?)\"", rules, flags=re.DOTALL)
+    assert made.startswith("exec python {launcher} diffdistill {name} ")
 
 
 SNAKEFILE = """
@@ -154,7 +152,8 @@ rule table:
     retries: 1
     shell:
         "FILE=accuracy/0.json; [ -e tried ] || FILE=none.json; touch tried; "
-        "exec {python} -m diffdistill accuracy --log logs/table.log --in accuracy=$FILE --out table=accuracy.csv"
+        "exec {python} -m diffdistill accuracy --settings-file settings.json "
+        "--log logs/table.log --in accuracy=$FILE --out table=accuracy.csv"
 """
 
 
@@ -162,6 +161,7 @@ rule table:
 def test_the_log_of_a_failed_attempt_outlives_the_retry(project: Path) -> None:
     (project / "accuracy.csv").unlink()
     (project / "Snakefile").write_text(SNAKEFILE.replace("{python}", sys.executable))
+    (project / "settings.json").write_text('{"experiment": "x"}')
     command = [sys.executable, "-m", "snakemake", "--cores", "1"]
     run = subprocess.run(command, cwd=project, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -184,10 +184,10 @@ def test_tables_are_sorted_and_the_same_bytes_each_time(project: Path) -> None:
 
 
 @fault("F26", "one measurement stands twice in a table", "it is refused by name")
-@pytest.mark.parametrize("name", ["checkpoint", "accuracy"])
-def test_a_measurement_given_twice_is_refused(project: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "what"), [("checkpoint", "checkpoint"), ("accuracy", "train set and seed")])
+def test_a_measurement_given_twice_is_refused(project: Path, name: str, what: str) -> None:
     job, before = JOBS[name], contents(project)
-    replace(job, inputs=[*job.inputs, job.inputs[0]]).run(project).refused("twice")
+    replace(job, inputs=[*job.inputs, job.inputs[0]]).run(project).refused("two inputs", what, "once")
     assert contents(project) == before
 
 
@@ -226,7 +226,9 @@ def test_two_processes_prepare_at_the_same_time(made: Path, tmp_path: Path) -> N
     for process in processes:
         ended = process.wait()
         assert ended is not None and ended.code == 0
-    assert contents(tmp_path / "data") == contents(made / "data")
+    names = {f"{split}.safetensors" for split in ("train", "validation", "test")}
+    found = contents(made / "data")
+    assert contents(tmp_path / "data") == {name: found[name] for name in names}
 
 
 class BackwardClock:

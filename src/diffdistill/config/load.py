@@ -49,7 +49,7 @@ class Config(Block):
     def _names_fit(self) -> Self:
         if not self.targets:
             raise ValueError(
-                "targets: no report is left to make; name one of those under reports that covers one of the experiments, "
+                "targets: no report is left to make; name one under reports that covers one of the experiments, "
                 f"known: {', '.join(self.reports) or 'none'}"
             )
         given = {*self.experiments, *self.reports, *(one.dataset for one in self.experiments.values() if one.dataset)}
