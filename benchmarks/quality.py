@@ -136,7 +136,7 @@ def plot(table: pd.DataFrame, seconds: float) -> Figure:
 
 
 def measured(experiment: config.Experiment, seconds: float, seeds: int, nfe: Sequence[int]) -> tuple[pd.DataFrame, int]:
-    """A row per solver, and the number of held-out digits."""
+    """A row per solver and NFE, and the number of held-out digits."""
     data, held = Split.digits(experiment)
     denoiser, protocol = trained(experiment, data), experiment.evaluate.protocol
     solvers = {("singlestep DPM-Solver-3, published", PUBLISHED.nfe): PUBLISHED}
@@ -157,9 +157,10 @@ def measured(experiment: config.Experiment, seconds: float, seeds: int, nfe: Seq
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = measuring.parser(__doc__).parse_args(argv)
     torch.set_num_threads(1)
-    block, seconds, seeds, nfe = experiments(FOLDER.parent / "config.yaml")["digits"], 10.0, SEEDS, NFE
+    block, seconds, seeds = experiments(FOLDER.parent / "config.yaml")["digits"], 10.0, SEEDS
     if arguments.toy:
-        block, seconds, seeds, nfe = shortened(block, 5, 5, 2), 0.01, 1, (5,)
+        block, seconds, seeds = shortened(block, 5, 5, 2), 0.01, 1
+    nfe = NFE[:1] if arguments.toy else NFE
     table, held = measured(config.read(config.Experiment, block, "config.yaml: digits"), seconds, seeds, nfe)
     text = (
         "# Accuracy at equal seconds\n\nWritten by `python -m benchmarks.quality`: "

@@ -15,7 +15,10 @@ from benchmarks import measuring
 
 FAMILIES = ("startup", "dry_run", "memory", "frechet", "inception", "sampling", "training", "evaluation")
 RESULTS = Path(__file__).with_name("RESULTS.md")
-HEAD = f"# Ratios\n\nWritten by `make bench`: reference and ours in turn on one machine, {measuring.PAIRS} pairs per row.\n"
+HEAD = (
+    "# Ratios\n\nWritten by `make bench`: reference and ours in turn on one machine, "
+    f"{measuring.PAIRS} pairs per row.\n"
+)
 
 
 def section(last: str, lines: Sequence[str], machine: str) -> str:
