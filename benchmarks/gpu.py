@@ -49,7 +49,7 @@ TEN_MINUTES = 600.0
 COLUMNS = ("part", "what", "value", "unit", "device")
 INTRO = """# A GPU's first forty minutes
 
-Written by `python -m benchmarks.gpu` from the rows in gpu.jsonl, each appended as soon as it was measured.
+Written by `python -m benchmarks.gpu --minutes 40` from the rows in gpu.jsonl, each appended as soon as it was measured.
 """
 
 

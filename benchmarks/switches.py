@@ -170,6 +170,7 @@ class Bench:
     task: Task
     seconds: float = SECONDS
     """Of sampling."""
+    batch: int = BATCH
     trainings: dict[str, Trained] = field(default_factory=dict)
 
     @functools.cached_property
@@ -251,9 +252,10 @@ class Bench:
             run = Guided(denoiser, guidance, weaker)
         images, started = list[Tensor](), time.process_time()
         while not images or time.process_time() - started < self.seconds:
-            first = BATCH * len(images)
-            images.append(sample(run, one.sample.solver, balanced(first, BATCH, 10), seed=0, first=first, device=CPU))
-        samples = Split(torch.cat(images), balanced(0, BATCH * len(images), 10))
+            first = self.batch * len(images)
+            classes = balanced(first, self.batch, 10)
+            images.append(sample(run, one.sample.solver, classes, seed=0, first=first, device=CPU))
+        samples = Split(torch.cat(images), balanced(0, self.batch * len(images), 10))
         return self._selected(samples, changes.get("select", "keep")), spent
 
     def _selected(self, samples: Split, label_noise: str) -> Split:
@@ -295,7 +297,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(SWITCHES)}")
     devices.set_up(1)
     task = Task.digits(arguments.toy) if arguments.data == "digits" else Task.fashion(arguments.toy)
-    bench, count = Bench(task, 0.0 if arguments.toy else SECONDS), len(task.held.labels)
+    bench, count = Bench(task, 0.0, 20) if arguments.toy else Bench(task), len(task.held.labels)
     convnets = 2 if arguments.toy else CONVNETS
     wanted = [name for name in arguments.switches or SWITCHES if SWITCHES[name].get("recipe", "none") in task.blocks]
     head = (

@@ -11,8 +11,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 
-from benchmarks import measuring, projects
+from benchmarks import gpu, measuring, projects, slurm_kills
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "benchmarks"
@@ -24,15 +25,12 @@ WITHOUT_TOY = {
 """Modules that have no --toy, with the reason: their command line must at least be understood."""
 
 
+COMMAND = re.compile(r"python -m benchmarks\.(\w[^`\n\[]*?)\s*(?=[`\n\[]| measures)")
+
+
 def named() -> list[str]:
     """Commands as the pages name them, each once, without `python -m benchmarks.`."""
-    found = set[str]()
-    for page in PAGES:
-        text = page.read_text(encoding="utf-8")
-        found |= {
-            match.strip() for match in re.findall(r"python -m benchmarks\.(\w[^`\n\[]*?)\s*(?=[`\n\[]| measures)", text)
-        }
-    return sorted(found)
+    return sorted({match.strip() for page in PAGES for match in COMMAND.findall(page.read_text(encoding="utf-8"))})
 
 
 COMMANDS = named()
@@ -69,7 +67,7 @@ def runs_here(command: str) -> bool:
 
 
 def test_pages_name_every_benchmark() -> None:
-    runnable = {path.stem for path in FOLDER.glob("*.py") if "__main__" in path.read_text(encoding="utf-8")}
+    runnable = {path.stem for path in FOLDER.glob("*.py") if "if __name__ ==" in path.read_text(encoding="utf-8")}
     assert {command.split()[0] for command in COMMANDS} == runnable
 
 
@@ -101,22 +99,22 @@ def test_other_commands_are_understood(module: str) -> None:
     assert "--toy" not in ended.stdout, f"take {module} out of WITHOUT_TOY"
 
 
-@pytest.mark.slow
-def test_gpu_refuses_without_one_in_one_line() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu"], cwd=REPOSITORY, capture_output=True, text=True,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-    )  # fmt: skip
-    assert ended.returncode == 2 and ended.stdout == ""
-    assert ended.stderr.count("\n") == 1 and "--toy" in ended.stderr
+def test_gpu_refuses_without_one_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpu.main([]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and "--toy" in said.err
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("sbatch") is not None, reason="only where SLURM is missing")
-def test_slurm_kills_refuses_without_slurm_in_one_line() -> None:
-    ended = run("slurm_kills")
-    assert ended.returncode == 2 and ended.stdout == ""
-    assert ended.stderr.count("\n") == 1 and "sbatch" in ended.stderr
+def test_slurm_kills_refuses_without_slurm_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert slurm_kills.main([]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and "sbatch" in said.err
 
 
 def snakemake_commands() -> list[str]:
