@@ -1,5 +1,6 @@
 """Write the profiles of all engines from profiles/resources.yaml: `make profiles`."""
 
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,20 @@ def profiles() -> dict[str, str]:
     return {engine["file"]: profile(name, engine, table) for name, engine in table["engines"].items()}
 
 
+def rules_with_gpus() -> list[str]:
+    """Rules that ask for a GPU, in the order of their files; a rule made by `use rule` asks for what the other does."""
+    text = "\n".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    blocks = re.split(r"\n(?=rule |use rule )", f"\n{text}")
+    found = [block.split()[1].rstrip(":") for block in blocks if block.startswith("rule ") and " gpu=" in block]
+    inherited = re.findall(r"^use rule (\w+) as (\w+) with:", text, re.MULTILINE)
+    return found + [new for old, new in inherited if old in found]
+
+
 def profile(name: str, engine: dict[str, Any], table: dict[str, Any]) -> str:
     """One engine's config.yaml."""
     rules = "".join(
         f"  {rule}:\n" + "".join(f"    {key}: {_text(value)}\n" for key, value in engine["gpu"].items())
-        for rule in table["gpu_rules"]
+        for rule in rules_with_gpus()
     )
     return (
         f"{engine['head']}# Written by `make profiles` from profiles/resources.yaml.\n"

@@ -32,8 +32,9 @@ class Setting:
         self.parameters = Pixels(self.block.factor)
 
     def start(self) -> State:
+        pick = sets.picks(self.block.start_pick, self.real.images, self.block.seed)
         values = sets.from_images(
-            self.real.images, self.real.labels, 2, self.block.images_per_class, self.block.factor, self.block.seed
+            self.real.images, self.real.labels, 2, self.block.images_per_class, factor=self.block.factor, pick=pick
         )
         return State.start(values, self.block.learning_rate, self.block.betas)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from diffdistill.data import image_files
+from diffdistill.data import image_files, selection
 from diffdistill.errors import UserError
 from diffdistill.refining import grids, sets
 
@@ -35,7 +35,7 @@ def test_factor_one_changes_nothing_and_a_factor_that_does_not_divide_is_refused
 def test_a_start_holds_images_of_its_class_and_the_train_set_has_them_in_turn() -> None:
     labels = torch.tensor([0, 1, 2] * 8)
     images = (labels * 100).to(torch.uint8)[:, None, None, None].expand(24, 1, 4, 4)
-    start = sets.from_images(images, labels, 3, per_class=2, factor=2, seed=0)
+    start = sets.from_images(images, labels, 3, per_class=2, factor=2, pick=selection.randomly(0))
     assert start.shape == (3, 2, 1, 4, 4)
     stored = (start * 255).round().to(torch.uint8)
     found, names = sets.train_set(stored, 2)
@@ -67,3 +67,13 @@ def test_a_set_counts_as_the_images_that_it_stores(tmp_path: Path) -> None:
         image_files.save(path, images, torch.arange(8) % 2, {"classes": '["a", "b"]', "stored_images": wrong})
         with pytest.raises(UserError, match="'stored_images' is"):
             image_files.stored_images(path)
+
+
+def test_modes_are_images_of_each_group_and_never_one_twice() -> None:
+    grey = torch.tensor([0] * 10 + [120] * 4 + [250] * 2)
+    images = grey.to(torch.uint8)[:, None, None, None].repeat(1, 1, 2, 2)
+    images[:, 0, 0, 0] += torch.arange(16, dtype=torch.uint8) % 5  # all differ
+    members = torch.arange(16)
+    assert sorted(grey[sets.modes(images, 0)(members, 0, 3)].tolist()) == [0, 120, 250]
+    for count in (8, 16):
+        assert len(set(sets.modes(images, 0)(members, 0, count).tolist())) == count

@@ -1,11 +1,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from diffdistill.report.card import Licence, card
 from diffdistill.runtime import files
-from tests import command
 from tests.report.conftest import Make
 
 ADVICE = "set it"
@@ -39,16 +36,3 @@ def test_a_card_of_the_images_alone(make: Make) -> None:
     text = card(bare, [], Licence(None, "folder", ADVICE))
     assert "## Accuracy" not in text and "Copies" not in text and text.endswith("The real images: not known; set it\n")
     assert "## Size" in text and "diffusion model" not in text
-
-
-@pytest.mark.parametrize("whole", [True, False])
-def test_the_stage_writes_what_exists(make: Make, whole: bool) -> None:
-    project = make(small={})
-    inputs = [(kind, project.file("small", kind)) for kind in ("distilled", "real")]
-    if whole:
-        inputs += [(kind, project.file("small", kind)) for kind in ("accuracy", "baselines", "account", "audit")]
-    inputs += [("files", path) for path in exported(project.folder)]
-    settings = {"experiment": "small", "source": "digits", "licence": None}
-    assert command.run("export_card", settings, inputs, {"card": project.folder / "README.md"}) == 0
-    text = (project.folder / "README.md").read_text()
-    assert "E. Alpaydin" in text and ("## Accuracy" in text) == whole

@@ -38,7 +38,7 @@ def test_a_finished_set_has_accuracies_and_an_account_alone(make: Make) -> None:
     assert project.run("tables") == 0
     assert sorted(path.stem for path in (project.folder / "tables").glob("*.csv")) == ["accuracy", "sampling"]
     sampling = read(project.folder, "sampling")
-    assert sampling["seconds"].tolist() == [1.5] and "generator_bytes" not in sampling
+    assert "seconds" not in sampling and "generator_bytes" not in sampling  # 1.5 s is the time to read the set
     assert read(project.folder, "accuracy")["generator_bytes"].isna().all()
 
 

@@ -65,3 +65,36 @@ def test_a_cut_file_is_named(tmp_path: Path, keep: int) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.safetensors: no such file"):
         tensor_files.load(tmp_path / "none.safetensors")
+
+
+def test_a_folder_takes_the_place_of_the_old_one_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "made" / "folder"
+    for name in ("old", "new"):
+        with files.replacing_folder(folder) as temporary:
+            (temporary / name).write_text(name)
+    assert [path.name for path in folder.iterdir()] == ["new"]
+    with pytest.raises(RuntimeError, match="failed"), files.replacing_folder(folder) as temporary:
+        (temporary / "half").write_text("")
+        raise RuntimeError("failed")
+    assert [path.name for path in folder.iterdir()] == ["new"]
+    assert [path.name for path in folder.parent.iterdir()] == ["folder"]
+
+
+def test_some_rows_of_a_tensor_are_what_a_full_read_gives(tmp_path: Path) -> None:
+    tensors = {
+        "x": torch.arange(24).reshape(6, 2, 2),
+        "y": torch.arange(6, dtype=torch.uint8),
+        "none": torch.empty(0, 3),
+    }
+    tensor_files.save(tmp_path / "x.safetensors", tensors, {})
+    for rows in ([5, 0, 0], [], [2]):
+        assert torch.equal(tensor_files.load_rows(tmp_path / "x.safetensors", "x", rows), tensors["x"][rows])
+    assert tensor_files.load_rows(str(tmp_path / "x.safetensors"), "y", [3]).tolist() == [3]
+    assert tensor_files.load_rows(tmp_path / "x.safetensors", "none", []).shape == (0, 3)
+    for row in (6, -1):
+        with pytest.raises(IndexError, match="6 rows"):
+            tensor_files.load_rows(tmp_path / "x.safetensors", "x", [row])
+    with pytest.raises(KeyError, match="no tensor z"):
+        tensor_files.load_rows(tmp_path / "x.safetensors", "z", [])
+    with pytest.raises(UserError, match=r"absent\.safetensors"):
+        tensor_files.load_rows(tmp_path / "absent.safetensors", "x", [])

@@ -26,7 +26,7 @@ def test_rows_are_sorted_and_named(tmp_path: Path) -> None:
     real = {"train_set": "real", "trained_on": "c"}
     assert table(tmp_path, {"seed": 2}, {"seed": 1}, real) == 0
     found = pd.read_csv(tmp_path / "accuracy.csv")
-    assert list(found) == ["experiment", "train_set", "images", "seed", "accuracy", "epochs", "seconds"]
+    assert list(found) == ["experiment", "train_set", "images", "seed", "accuracy", "epochs", "seconds", "protocol"]
     assert found["seed"].tolist() == [1, 2, 0] and set(found["experiment"]) == {"mine"}
 
 

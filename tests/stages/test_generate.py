@@ -9,6 +9,7 @@ import torch
 from diffdistill.data import image_files
 from diffdistill.runtime import files
 from tests import command
+from tests.generators.making import save_dit
 
 EXAMPLE = Path(__file__).parents[2] / "docs/gaussians.py"
 
@@ -40,6 +41,21 @@ def test_the_example_generates_within_a_budget(splits: Path, tmp_path: Path) -> 
     assert run(splits, tmp_path, EXAMPLE, "Gaussians", budget_seconds=2.0, batch_size=20, seed=3) == 0
     some = image_files.load(tmp_path / "samples.safetensors").images
     assert torch.equal(some[:70], whole.images[: len(some)])
+
+
+def test_a_pipeline_generates(splits: Path, tmp_path: Path) -> None:
+    folder = save_dit(tmp_path / "dit")
+    names = [str(number) for number in range(10)]
+    settings = {
+        "generator": {"kind": "pipeline", "path": "elsewhere", "classes": names, "steps": 2},
+        "sample": {"images": 20, "batch_size": 10},
+    }
+    outputs = {"samples": tmp_path / "samples.safetensors", "account": tmp_path / "samples.json"}
+    assert command.run("generate", settings, {"train": splits / "train.safetensors", "generator": folder}, outputs) == 0
+    samples = image_files.load(tmp_path / "samples.safetensors")
+    assert samples.images.shape == (20, 1, 8, 8) and "2 steps" in samples.metadata["made_by"]
+    account = files.read_record(tmp_path / "samples.json", "generator")
+    assert account["generator"]["kind"] == "pipeline" and account["generator"]["bytes"] > 0
 
 
 def test_what_fails_leaves_nothing(splits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

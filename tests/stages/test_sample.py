@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from diffdistill import config
+from diffdistill.classify.convnet import ConvNet
+from diffdistill.classify.training import Classifier
 from diffdistill.config import stages
 from diffdistill.config.sampling import SOLVERS
 from diffdistill.data import image_files
@@ -104,8 +106,8 @@ def test_a_budget_too_short_for_one_image_says_so(
 def test_the_account_adds_up(network_file: Path, tmp_path: Path) -> None:
     _, account = sampled(network_file, tmp_path, budget_seconds=2, batch_size=16)
     assert sum(account["seconds"].values()) == pytest.approx(account["used_seconds"], abs=1e-6)
-    assert account["attempts"] == 1 and account["kind"] == "diffusion" and account["nfe"] == 4
-    assert 0 < account["start_share"] < 1 and account["model"]["kind"] == "uvit"
+    assert account["attempts"] == 1 and account["generator"]["kind"] == "diffusion" and account["generator"]["nfe"] == 4
+    assert 0 < account["start_share"] < 1 and account["generator"]["model"]["kind"] == "uvit"
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -117,9 +119,13 @@ def test_every_network_is_sampled_with_every_switch(tmp_path: Path, kind: str) -
         if algorithm != "consistency":
             solver = {"algorithm": algorithm, "nfe": 3}
             samples, account = sampled(tmp_path / "5.safetensors", tmp_path / algorithm, images=10, solver=solver)
-            assert len(samples.labels) == 10 and account["nfe"] == 3
+            assert len(samples.labels) == 10 and account["generator"]["nfe"] == 3
     guided, account = sampled(tmp_path / "5.safetensors", tmp_path / "g", images=10, guidance={"weight": 2.0})
-    assert account["nfe"] == 8 and account["guidance"]["weight"] == 2 and "guidance" in guided.metadata["made_by"]
+    assert (
+        account["generator"]["nfe"] == 8
+        and account["generator"]["guidance"]["weight"] == 2
+        and "guidance" in guided.metadata["made_by"]
+    )
 
 
 def test_only_tuned_weights_are_sampled_in_few_evaluations(
@@ -130,7 +136,7 @@ def test_only_tuned_weights_are_sampled_in_few_evaluations(
     assert "5.safetensors: not tuned, but the solver 'consistency' needs tuned weights" in capsys.readouterr().err
     checkpoints.save_denoiser(tmp_path / "tuned.safetensors", busy(), METADATA | {"tuned": "{}"})
     large, account = sampled(tmp_path / "tuned.safetensors", tmp_path / "large", images=50, solver=solver)
-    assert (account["nfe"], account["step"], account["tuned"]) == (2, 5, True)
+    assert [account["generator"][key] for key in ("nfe", "step", "tuned")] == [2, 5, True]
     small, _ = sampled(tmp_path / "tuned.safetensors", tmp_path / "small", images=50, solver=solver, batch_size=7)
     # the noise before the second evaluation is an image's own, too
     assert (large.images.int() - small.images.int()).abs().max() <= 1
@@ -151,9 +157,9 @@ def test_autoguidance_pushes_away_from_earlier_weights(tmp_path: Path, capsys: p
         return image_files.load(tmp_path / "guided/samples.safetensors").images, account
 
     same, account = guided([0.0, 1.0], 1.0)
-    assert (same.int() - plain.images.int()).abs().max() <= 1 and account["nfe"] == 8
+    assert (same.int() - plain.images.int()).abs().max() <= 1 and account["generator"]["nfe"] == 8
     pushed, account = guided([0.0, 0.5], 3.0)
-    assert (pushed.int() - plain.images.int()).abs().max() > 1 and 4 < account["nfe"] < 8
+    assert (pushed.int() - plain.images.int()).abs().max() > 1 and 4 < account["generator"]["nfe"] < 8
     settings: dict[str, Any] = {"images": 20, "guidance": {"weight": 2.0, "from_step": 5}}
     assert command.main(arguments(late, tmp_path, settings)) == 2
     assert "no weights of iteration 5" in capsys.readouterr().err
@@ -164,7 +170,7 @@ def test_the_setup_that_a_pilot_picked_is_used(network_file: Path, tmp_path: Pat
     (tmp_path / "checkpoint.json").write_text(json.dumps(picked))
     run = arguments(network_file, tmp_path, {"images": 3}, checkpoint=tmp_path / "checkpoint.json")
     assert command.main(run) == 0
-    assert json.loads((tmp_path / "samples.json").read_text())["nfe"] == 2
+    assert json.loads((tmp_path / "samples.json").read_text())["generator"]["nfe"] == 2
 
 
 @pytest.mark.slow
@@ -182,3 +188,30 @@ def test_memory_does_not_grow_with_the_number_of_images(network_file: Path, tmp_
         run = subprocess.run(command, capture_output=True, text=True, check=True)
         peaks.append(int(run.stdout.splitlines()[-1]))
     assert peaks[1] < 1.1 * peaks[0]
+
+
+def test_mode_guidance_changes_the_images_and_repeats_them(
+    network_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    C, H, W = checkpoints.load(network_file).denoiser.image_shape
+    images = torch.randint(0, 256, (30, C, H, W), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    image_files.save(tmp_path / "train", images, torch.arange(30) % 3, METADATA)
+    shape = {"num_classes": 3, "img_size": H, "width": 8, "depth": 2}
+    classifier = Classifier(ConvNet(**shape), ([0.5], [0.5]))
+    classifier.to_file(tmp_path / "classifier", ["a", "b", "c"], {"source_checksum": "none"})
+    inputs = {name: tmp_path / name for name in ("train", "classifier")}
+
+    def sampled_by(modes: dict[str, Any] | None) -> tuple[torch.Tensor, dict[str, Any]]:
+        settings = {"images": 12, "batch_size": 6, "precision": "float32", "modes": modes}
+        assert command.main(arguments(network_file, tmp_path, settings, **inputs)) == 0
+        made = image_files.load(tmp_path / "samples.safetensors")
+        return made.images, json.loads((tmp_path / "samples.json").read_text())
+
+    plain, _ = sampled_by(None)
+    guided, account = sampled_by({"per_class": 4, "weight": 0.5, "interval": [0.0, 1.0]})
+    again, _ = sampled_by({"per_class": 4, "weight": 0.5, "interval": [0.0, 1.0]})
+    assert not torch.equal(plain, guided) and torch.equal(guided, again)
+    assert account["modes"] == 4 and account["nfe"] == 4 and account["seconds"]["modes"] > 0
+    settings = {"images": 12, "modes": {"per_class": 11}}
+    assert command.main(arguments(network_file, tmp_path, settings, **inputs)) == 2
+    assert "class 'a' has 10 images, but 11 modes are asked for" in capsys.readouterr().err

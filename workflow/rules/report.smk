@@ -1,8 +1,3 @@
-def reported_files(wildcards):
-    """All files that a report is made of."""
-    return asked(reports.inputs, PLAN, wildcards.report)
-
-
 rule report_settings:
     input:
         files=reported_files,
@@ -17,7 +12,9 @@ rule report_settings:
         runtime=10,
     params:
         # through a file: an argument of a command cannot hold the settings of hundreds of experiments
-        settings=lambda wildcards: experiments.as_json(asked(reports.report, PLAN, wildcards.report, LEADERBOARD)),
+        settings=lambda wildcards: experiments.as_json(
+            asked(reports.report, PLAN, wildcards.report, LEADERBOARD), sort_keys=False
+        ),
     run:
         files.write_text(Path(output.settings), params.settings + "\n")
 

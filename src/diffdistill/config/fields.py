@@ -122,9 +122,9 @@ def _line(where: str, problem: Any) -> str:
     return f"{where}: {key + ': ' if key else ''}{message}{shown}"
 
 
-def as_json(block: Block) -> str:
-    """A block as the JSON that `read` understands; keys sorted, so that equal blocks are equal text."""
-    return json.dumps(block.model_dump(mode="json"), sort_keys=True)
+def as_json(block: Block, *, sort_keys: bool = True) -> str:
+    """A block as the JSON that `read` understands; with sorted keys equal blocks are equal text."""
+    return json.dumps(block.model_dump(mode="json"), sort_keys=sort_keys)
 
 
 def digest(block: Block) -> str:

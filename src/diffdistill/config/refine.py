@@ -12,6 +12,8 @@ from diffdistill.config.sampling import Solver
 class Refine(Block):
     method: Literal["distribution_matching", "gradient_matching"] = "distribution_matching"
     start: Literal["generated", "real", "noise"] = "generated"
+    start_pick: Literal["modes", "random"] = "modes"
+    """Which images of the start: those nearest to k-means centres of their class, or random ones."""
     images_per_class: PositiveInt = 10
     """Stored images; with a factor each of them gives factor squared to train on."""
     factor: PositiveInt = 1

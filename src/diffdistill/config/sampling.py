@@ -86,6 +86,25 @@ class Guidance(Block):
         return self
 
 
+class Modes(Block):
+    """Draws each image toward a k-means mode of its class, in the features of the classifier (arXiv 2505.18963)."""
+
+    per_class: PositiveInt = 10
+    """Modes of a class; its images take them in turn."""
+    weight: PositiveFloat = 0.1
+    """Share of the step that would bring a linear distance to 0, at every guided evaluation."""
+    interval: tuple[Annotated[Float, Field(ge=0, le=1)], Annotated[Float, Field(ge=0, le=1)]] = (0.1, 0.6)
+    """The times that are guided."""
+    seed: NonNegativeInt = 0
+    """Of k-means."""
+
+    @model_validator(mode="after")
+    def _interval_rises(self) -> Self:
+        if self.interval[0] >= self.interval[1]:
+            raise ValueError(f"interval {list(self.interval)} must rise, as in [0.1, 0.6]")
+        return self
+
+
 class Sample(Block):
     budget_seconds: PositiveFloat | None = None
     images: PositiveInt | None = None
@@ -98,7 +117,15 @@ class Sample(Block):
     compile: Literal["auto"] | bool = "auto"
     """torch.compile; auto: where a probe on a GPU finds it faster and the budget is ten minutes at least."""
     guidance: Guidance | None = None
+    modes: Modes | None = None
+    """Mode guidance, for small sets; null: none."""
     seed: NonNegativeInt = 0
+
+    @model_validator(mode="after")
+    def _one_way_of_guidance(self) -> Self:
+        if self.modes is not None and self.guidance is not None:
+            raise ValueError("guidance and modes cannot be combined; remove one")
+        return self
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:

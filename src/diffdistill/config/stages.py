@@ -1,7 +1,9 @@
 """What each stage is asked to do besides its files: one class per stage, built by its rule and parsed by the stage."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from diffdistill.config import evaluation, fid, generator, model, refine, sampling, source, study, training
 from diffdistill.config.fields import Block, Checksum, Name, NonNegativeInt, PositiveInt, UnitInterval
@@ -137,9 +139,12 @@ class Generate(Settings):
     """Generate as many labelled images as fit into the budget, by a generator that was not trained here."""
 
     lower_for_memory = "sample.batch_size"
-    generator: generator.PythonGenerator
+    generator: Annotated[
+        generator.WeightsGenerator | generator.PythonGenerator | generator.PipelineGenerator,
+        Field(discriminator="kind"),
+    ]
     sample: sampling.Sample
-    """Budget or number, batch size and seed; what is about a denoiser has no meaning here."""
+    """Solver, guidance and precision are for weights alone."""
 
 
 class Selection(Settings):

@@ -7,14 +7,18 @@ evaluation is moved toward its mode. There the space is that of an autoencoder; 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.cluster import KMeans
 from torch import Tensor
 
-from diffdistill.config import Solver
+from diffdistill.classify.training import Classifier
+from diffdistill.config import Sample, Solver
+from diffdistill.data.image_files import ImageSet
 from diffdistill.data.raw import Array
 from diffdistill.diffusion import sampling
 from diffdistill.diffusion.denoiser import Counting, Denoiser, Wrapper
+from diffdistill.errors import UserError
 
 Features = Callable[[Tensor], Tensor]
 """Images (B, C, H, W) in [-1, 1] -> (B, F), differentiable."""
@@ -77,6 +81,8 @@ class ModeGenerator:
         """modes: (K, M, F); the i-th image of a class is drawn toward its mode i modulo M."""
         self._denoiser, self.solver, self.seed, self._device = Counting(denoiser), solver, seed, torch.device(device)
         self._features, self._modes, self._weight, self._interval = features, modes, weight, interval
+        self.nfe: int | None = None
+        """Network evaluations per image; None before the first image. The classifier's are not counted."""
 
     @property
     def num_classes(self) -> int:
@@ -91,15 +97,44 @@ class ModeGenerator:
         numbers = torch.arange(first, first + len(labels)) // self.num_classes % self._modes.shape[1]
         modes = self._modes[labels, numbers].to(self._device)
         guided = ModeGuided(self._denoiser, self._features, modes, self._weight, self._interval)
-        return sampling.sample(guided, self.solver, labels, seed=self.seed, first=first, device=self._device)
+        before = self._denoiser.calls
+        images = sampling.sample(guided, self.solver, labels, seed=self.seed, first=first, device=self._device)
+        self.nfe = self._denoiser.calls - before
+        return images
 
     def describe(self) -> dict[str, Any]:
         """See `Generator.describe`."""
         return {
             "kind": "diffusion, mode guidance",
+            "nfe": self.nfe,
             "solver": self.solver.model_dump(mode="json"),
             "modes": self._modes.shape[1],
             "weight": self._weight,
             "interval": list(self._interval),
             "seed": self.seed,
         }
+
+
+def generator(
+    denoiser: Denoiser, settings: Sample, classifier: Classifier, train: ImageSet, device: torch.device
+) -> ModeGenerator:
+    """A denoiser sampled as `settings.modes` says, with the modes of the train split.
+
+    Raises UserError if a class has fewer images than modes.
+    """
+    modes = settings.modes
+    assert modes is not None
+    found = []
+    for label, name in enumerate(train.classes):
+        images = train.images[train.labels == label]
+        if len(images) < modes.per_class:
+            raise UserError(f"class '{name}' has {len(images)} images, but {modes.per_class} modes are asked for")
+        parts = [images[first : first + 500] for first in range(0, len(images), 500)]
+        with torch.no_grad():
+            features = [classifier.features(part.to(device)).float().cpu().numpy() for part in parts]
+        found.append(torch.from_numpy(centres(np.concatenate(features), modes.per_class, modes.seed)))
+    classifier.requires_grad_(False)
+    return ModeGenerator(
+        denoiser, settings.solver, lambda x: classifier.features((x + 1) * 127.5), torch.stack(found),
+        weight=modes.weight, interval=modes.interval, seed=settings.seed, device=device,
+    )  # fmt: skip

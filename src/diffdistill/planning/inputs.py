@@ -115,7 +115,10 @@ def tune(plan: Plan, wildcards: Wildcards) -> Files:
 
 
 def sample(plan: Plan, wildcards: Wildcards) -> Files:
-    """The checkpoint or the tuned weights; with autoguidance earlier weights; the pilot's choice of a setup."""
+    """The checkpoint or the tuned weights; with autoguidance earlier weights; the pilot's choice of a setup.
+
+    Mode guidance needs the classifier and the train split.
+    """
     one, folder = plan.experiment(wildcards), _results(wildcards)
     if one.sample is None or not one.trains:
         raise UserError(f"{folder}: generator.kind '{one.generator.kind}' does not sample weights")
@@ -127,6 +130,9 @@ def sample(plan: Plan, wildcards: Wildcards) -> Files:
         guidances = [setup.guidance for setup in one.checkpoint.setups]
     if guides := _guides(wildcards, guidances):
         files["guide"] = guides
+    if one.sample.modes is not None:
+        files["train"] = plan.split(wildcards.experiment, "train")
+        files["classifier"] = plan.classifier(wildcards.experiment)
     return files
 
 

@@ -1,20 +1,53 @@
 """From images to the values that are refined, and from the stored images to the set that is trained on."""
 
 import torch
+from sklearn.cluster import KMeans
 from torch import Tensor
 
 from diffdistill.data import image_files, selection
 from diffdistill.refining import grids
 from diffdistill.runtime.seeds import image_noise
 
+PIXELS_OF = 2000
+"""At most so many random images of a class are clustered."""
 
-def from_images(images: Tensor, labels: Tensor, num_classes: int, per_class: int, factor: int, seed: int) -> Tensor:
-    """Stored images float32 (K, per_class, C, H, W) in 0..1, made of random images of each class.
+
+def modes(images: Tensor, seed: int) -> selection.Pick:
+    """Picks the images nearest to the k-means centres of their class, in pixels; images: uint8 (N, C, H, W).
+
+    Few images then cover their class, as DREAM's do (Liu et al. 2023, arXiv 2302.14416).
+    """
+
+    def pick(members: Tensor, label: int, count: int) -> Tensor:
+        some = selection.randomly(seed)(members, label, min(PIXELS_OF, len(members)))
+        pixels = images[some].flatten(1).float() / 255
+        if count >= len(some):
+            return some
+        found = KMeans(count, n_init=1, random_state=seed).fit(pixels.numpy())
+        free = torch.cdist(torch.from_numpy(found.cluster_centers_).float(), pixels)  # (count, N)
+        nearest = []
+        for row in free:  # two centres may have one nearest image: it is taken once
+            nearest.append(int(row.argmin()))
+            free[:, nearest[-1]] = torch.inf
+        return some[nearest]
+
+    return pick
+
+
+def picks(how: str, images: Tensor, seed: int) -> selection.Pick:
+    """`modes` or `random`."""
+    return modes(images, seed) if how == "modes" else selection.randomly(seed)
+
+
+def from_images(
+    images: Tensor, labels: Tensor, num_classes: int, per_class: int, *, factor: int, pick: selection.Pick
+) -> Tensor:
+    """Stored images float32 (K, per_class, C, H, W) in 0..1, made of images that `pick` takes of each class.
 
     images: uint8 (N, C, H, W); labels: int64 (N,). Raises UserError if a class has fewer than per_class factor^2.
     """
     count = per_class * factor**2
-    chosen = selection.per_class(labels, [count] * num_classes, selection.randomly(seed))
+    chosen = selection.per_class(labels, [count] * num_classes, pick)
     chosen = chosen[labels[chosen].sort(stable=True).indices]  # class by class
     return grids.tiled(images[chosen].float() / 255, factor).reshape(num_classes, per_class, *images.shape[1:])
 

@@ -68,7 +68,7 @@ def card(experiment: Experiment, exported: Sequence[Path], licence: Licence) -> 
 def _maker(experiment: Experiment) -> str:
     if experiment.generator.get("kind") == "diffusion":
         return ", sampled from a class-conditional diffusion model that was trained on real ones"
-    return ", a finished set from elsewhere" if experiment.generator.get("kind") == "samples" else ""
+    return ", a finished set from elsewhere" if experiment.finished else ""
 
 
 def _front_matter(exported: Sequence[Path]) -> str:

@@ -58,7 +58,7 @@ def rows_of(experiment: Experiment) -> dict[str, dict[str, Any]]:
 
 def _sampled(experiment: Experiment) -> bool:
     """Whether the set was sampled here, rather than finished elsewhere."""
-    return experiment.has("account") and experiment.generator.get("kind") != "samples"
+    return experiment.has("account") and not experiment.finished
 
 
 def size(experiment: Experiment) -> Iterator[str]:
@@ -75,7 +75,8 @@ def size(experiment: Experiment) -> Iterator[str]:
         yield f"It stores them as {images.stored_images:,} images."
     if experiment.generator_bytes is not None:
         yield f"The weights of its generator take {columns.size(experiment.generator_bytes)}."
-    if (experiment.account or {}).get("budget_seconds"):
+    as_sampled = experiment.samples is None or experiment.samples.images == images.images
+    if as_sampled and (experiment.account or {}).get("budget_seconds"):
         yield "The method limits the time for sampling, not the number of images: a faster machine makes more of them."
     if images.empty_classes:
         yield f"{len(images.empty_classes):,} of its {len(images.classes):,} classes have no image."

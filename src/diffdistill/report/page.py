@@ -89,7 +89,7 @@ def _section(place: int, experiment: Experiment, tables_folder: Path, figures_fo
         "notes": list(_notes(experiment)),
         "titles": titles,
         "measurements": _measurements(experiment),
-        "account": _account(experiment.account, experiment.generator) if experiment.account is not None else None,
+        "account": _account(experiment, experiment.account) if experiment.account is not None else None,
         "study": figures("study"),
         "study_tables": [
             _table(part.title, results.table(tables_folder / f"{part.name}_{name}.csv"))
@@ -153,7 +153,7 @@ def _cards(experiment: Experiment) -> Iterable[tuple[str, str]]:
     images = experiment.distilled or experiment.samples
     if images is not None:
         share = columns.times(images.images / experiment.real.images).removesuffix("x")
-        made = tables.used_seconds(experiment.account or {})
+        made = experiment.sampling_seconds
         seconds = f", made in {columns.duration(made)}" if made is not None else ""
         about = f"{share} times as many as the {experiment.real.images:,} real train images{seconds}"
         yield f"{columns.count(images.images)} images", about
@@ -172,7 +172,7 @@ def _cards(experiment: Experiment) -> Iterable[tuple[str, str]]:
 def _key_numbers(experiment: Experiment) -> dict[str, str]:
     """The row of an experiment beside others."""
     rows, images = diagnosis.rows_of(experiment), experiment.distilled or experiment.samples
-    made = tables.used_seconds(experiment.account or {})
+    made = experiment.sampling_seconds
     found = {}
     for heading, name in (("accuracy", "distilled"), ("all real images", "real")):
         if name in rows:
@@ -220,9 +220,10 @@ def _measurements(experiment: Experiment) -> dict[str, Any] | None:
     return _table(f"Measurements of {experiment.name}", tables.measurements(experiment.fid))
 
 
-def _account(account: Mapping[str, Any], generator: Mapping[str, Any]) -> dict[str, Any]:
+def _account(experiment: Experiment, account: Mapping[str, Any]) -> dict[str, Any]:
     """What the seconds went into, as far as the account says."""
-    seconds, used, limit = account.get("seconds"), tables.used_seconds(dict(account)), account.get("budget_seconds")
+    generator, used = experiment.generator, experiment.sampling_seconds
+    seconds, limit = account.get("seconds"), account.get("budget_seconds")
     phases = sorted(seconds.items(), key=lambda item: -item[1]) if isinstance(seconds, dict) else []
     total = sum(value for _, value in phases) or 1.0
     facts = [f"{columns.count(account['images'])} images"]

@@ -109,7 +109,17 @@ class Experiment:
     def generator_bytes(self) -> int | None:
         """Bytes of the generator; None for a finished set, and if they are unknown."""
         size = self.generator.get("bytes")
-        return None if size is None or self.generator.get("kind") == "samples" else int(size)
+        return None if size is None or self.finished else int(size)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the samples come from elsewhere, so that nothing is known of how long they took."""
+        return self.generator.get("kind") == "samples"
+
+    @property
+    def sampling_seconds(self) -> float | None:
+        """All seconds of a sampling job; None if they are unknown."""
+        return None if self.finished else (self.account or {}).get("used_seconds")
 
     @property
     def network(self) -> dict[str, Any] | None:

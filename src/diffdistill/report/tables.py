@@ -95,18 +95,12 @@ def sampling(experiments: Sequence[Experiment]) -> pd.DataFrame:
                 "bytes": None if images is None else images.bytes,
                 "generator_bytes": experiment.generator_bytes,
                 "nfe": experiment.generator.get("nfe", account.get("nfe")),
-                "seconds": used_seconds(account),
+                "seconds": experiment.sampling_seconds,
                 "budget_seconds": account.get("budget_seconds"),
                 "images_per_second": account.get("images_per_second"),
             }
         )
     return pd.DataFrame(rows).dropna(axis="columns", how="all")
-
-
-def used_seconds(account: dict[str, Any]) -> float | None:
-    """All seconds of an account; None if it does not say."""
-    seconds = account.get("used_seconds", account.get("seconds"))
-    return float(seconds) if isinstance(seconds, int | float) else None
 
 
 MEASUREMENTS = (

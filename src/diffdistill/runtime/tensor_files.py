@@ -15,7 +15,7 @@ from diffdistill.errors import UserError
 from diffdistill.runtime import files
 
 
-def save(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
+def save(path: Path | str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
     """One safetensors file; tensors are moved to the CPU and made contiguous. Raises OSError naming it.
 
     safetensors' own writer makes a temporary file too: it would outlive a kill, and put its closed mode on ours.
@@ -43,13 +43,14 @@ def _dtype(tensor: torch.Tensor) -> str:
 
 
 def load(
-    path: Path, wanted: Callable[[str], bool] = lambda name: True
+    path: Path | str, wanted: Callable[[str], bool] = lambda name: True
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """The wanted tensors of a safetensors file, on the CPU, and its metadata.
 
     The file is read with read(), not mapped: mapping fails on some network file systems. Only the wanted tensors are
     read. Raises UserError if the file is missing or not whole.
     """
+    path = Path(path)
     with _opened(path) as (file, entries, metadata, begin):
         tensors = {}
         for name, entry in entries.items():
@@ -60,12 +61,12 @@ def load(
     return tensors, metadata
 
 
-def load_rows(path: Path, name: str, rows: Sequence[int]) -> torch.Tensor:
+def load_rows(path: Path | str, name: str, rows: Sequence[int]) -> torch.Tensor:
     """Some rows of one tensor, in their order; nothing else is read.
 
     Raises UserError as load does, KeyError if there is no such tensor, IndexError for a row that it does not have.
     """
-    with _opened(path) as (file, entries, _, begin):
+    with _opened(Path(path)) as (file, entries, _, begin):
         if name in entries:
             entry = entries[name]
             (count, *shape), (first, end) = entry["shape"], entry["data_offsets"]

@@ -9,11 +9,11 @@ from diffdistill.errors import UserError
 from diffdistill.runtime import files
 from diffdistill.runtime.program import Job
 
-COLUMNS = ["experiment", "train_set", "images", "seed", "accuracy", "epochs", "seconds"]
+COLUMNS = ["experiment", "train_set", "images", "seed", "accuracy", "epochs", "seconds", "protocol"]
 
 
 def main(job: Job[stages.Accuracy]) -> None:
-    keys = (*COLUMNS[1:], "protocol", "trained_on", "tested_on")
+    keys = (*COLUMNS[1:], "trained_on", "tested_on")
     rows = [(path, files.read_record(path, *keys)) for path in job.all_inputs("accuracy")]
     for (first_path, first), (path, row) in itertools.pairwise(rows):
         same_set = ("trained_on",) if first["train_set"] == row["train_set"] else ()

@@ -161,7 +161,7 @@ def _table(rows: Rows, pilots: Rows, picked: Row, by: str) -> pd.DataFrame:
         table = table.merge(shown, "left")
     table["chosen_by"] = [by if name == picked["name"] else None for name in table["name"]]
     constant = ["ema_decay"] if len({row.get("ema_decay") for _, row in rows}) == 1 else []
-    return table.drop(columns=["name", "weights_sha256", "settings", "machine", *constant], errors="ignore")
+    return table.drop(columns=["name", "weights_sha256", "machine", *constant], errors="ignore")
 
 
 def _in_order(row: Row) -> tuple[int, str]:

@@ -9,9 +9,9 @@ import logging
 import time
 
 from diffdistill.config import stages
-from diffdistill.data import image_files, sets
+from diffdistill.data import sets
 from diffdistill.errors import UserError
-from diffdistill.runtime import files
+from diffdistill.runtime import devices, files, provenance
 from diffdistill.runtime.program import Job
 
 logger = logging.getLogger(__name__)
@@ -30,10 +30,9 @@ def main(job: Job[stages.ImportSet]) -> None:
         raise UserError("generator.labels and --in labels=PATH belong together; give both or neither")
     real, of_real = sets.real_set(job.input("train"))
     metadata = {
-        "classes": of_real["classes"],
-        **({"class_titles": of_real["class_titles"]} if "class_titles" in of_real else {}),
-        **image_files.origin_of(of_real),
+        **sets.metadata_of(of_real),
         "made_by": f"a finished set, {path.name}",
+        **provenance.as_metadata(job.settings, job.inputs, devices.best_device()),
         "read_as": json.dumps(block.model_dump(mode="json", exclude={"path", "labels"}), sort_keys=True),
     }
     try:

@@ -122,8 +122,9 @@ def _pixels(job: Job[stages.Refine], block: Refine, train: ImageSet) -> tuple[Pa
         image_files.require_same_origin(job.input("train"), train.metadata, path, source.metadata)
     try:
         start = sets.from_images(
-            source.images, source.labels, classes, block.images_per_class, block.factor, block.seed
-        )
+            source.images, source.labels, classes, block.images_per_class, factor=block.factor,
+            pick=sets.picks(block.start_pick, source.images, block.seed),
+        )  # fmt: skip
     except ValueError as error:
         raise UserError(f"refine.factor: {error}; change it") from error
     return Pixels(block.factor), start

@@ -1,10 +1,12 @@
 """Reads the checkpoint or the tuned weights; writes as many labelled images as fit into the budget, and the account.
 
-Autoguidance also reads the weights of an earlier iteration, and if the pilot picked a sampling setup, its choice is
-read. The clock starts before torch or the weights are loaded and stops when the last image is on disk.
+Autoguidance also reads the weights of an earlier iteration, mode guidance the classifier and the train split, and if
+the pilot picked a sampling setup, its choice is read. The clock starts before torch or the weights are loaded and stops
+when the last image is on disk.
 """
 
 import logging
+from typing import TYPE_CHECKING
 
 from diffdistill import config
 from diffdistill.config import stages
@@ -13,6 +15,9 @@ from diffdistill.errors import UserError
 from diffdistill.runtime import files
 from diffdistill.runtime.budget import Budget
 from diffdistill.runtime.program import Job
+
+if TYPE_CHECKING:
+    from diffdistill.generators import Generator
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +28,7 @@ def main(job: Job[stages.Sample]) -> None:
     with budget.phase("import"):
         from diffdistill.data import image_files
         from diffdistill.diffusion import checkpoints
+        from diffdistill.diffusion.training.origin import SETTINGS
         from diffdistill.generators import budgeted, diffusion
         from diffdistill.runtime import devices, resuming
 
@@ -35,14 +41,24 @@ def main(job: Job[stages.Sample]) -> None:
     with budget.phase("plan"):
         plan = diffusion.plan(checkpoint, settings, device)
     with budget.phase("load"):
-        generator = diffusion.DiffusionGenerator.of_checkpoint(
+        generator: Generator = diffusion.DiffusionGenerator.of_checkpoint(
             checkpoint, settings.solver, seed=settings.seed, device=device, guidance=settings.guidance,
             guides=job.inputs.get("guide", []), plan=plan,
         )  # fmt: skip
+    if settings.modes is not None:
+        from diffdistill.classify import evaluation
+        from diffdistill.generators import modes
+
+        with budget.phase("modes"):
+            train = image_files.load(job.input("train"))
+            image_files.require_same_origin(checkpoint.path, checkpoint.metadata, job.input("train"), train.metadata)
+            classifier = evaluation.classifier_for(job.input("classifier"), job.input("train"), train, device)
+            generator = modes.generator(plan.denoiser, settings, classifier, train, device)
     metadata = {
-        "classes": checkpoint.metadata["classes"],
+        **{key: checkpoint.metadata[key] for key in ("classes", "class_titles") if key in checkpoint.metadata},
         **image_files.origin_of(checkpoint.metadata),
         "made_by": _made_by(settings, checkpoint.step),
+        "trained_by": checkpoint.metadata.get(SETTINGS, "{}"),
     }
     try:
         account = budgeted.sample_within(
@@ -56,8 +72,9 @@ def main(job: Job[stages.Sample]) -> None:
         **account.describe(),
         "attempts": attempt,
         "plan": plan.describe(),
-        **generator.describe(),
+        "generator": generator.describe(),
         "machine": devices.describe(device),
+        "seed": settings.seed,
         "classes": generator.num_classes,
     }
     files.write_json(job.output("account"), record)
@@ -76,6 +93,5 @@ def _settings(job: Job[stages.Sample]) -> config.Sample:
 
 def _made_by(settings: config.Sample, step: int) -> str:
     made_by = f"diffdistill sample, step {step}, seed {settings.seed}, {config.as_json(settings.solver)}"
-    if settings.guidance is None:
-        return made_by
-    return f"{made_by}, guidance {config.as_json(settings.guidance)}"
+    ways = {"guidance": settings.guidance, "modes": settings.modes}
+    return ", ".join([made_by, *(f"{name} {config.as_json(way)}" for name, way in ways.items() if way is not None)])

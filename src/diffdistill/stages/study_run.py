@@ -81,5 +81,5 @@ def _kept(job: Job[stages.StudyRun], train: ImageSet, distilled: int) -> Tensor:
     if run.budget_fraction is not None:
         return every[: max(1, round(run.budget_fraction * len(every)))]
     if run.train_set == "real-random" and distilled < len(every):
-        return selection.at_random(train.labels, distilled, seed)
+        return selection.at_random(train.labels, image_files.stored_images(job.input("distilled")), seed)
     return every

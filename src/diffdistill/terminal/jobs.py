@@ -18,6 +18,8 @@ _LOUD = ("warning: ", "error: ", "unexpected error")
 _PLAIN = ("command: ", "done in ")
 LONGEST_RESULT = 80
 """A log's last message of at most so many characters stands in the end line."""
+SKEW_SECONDS = 5
+"""How much another machine's clock may lag behind."""
 LAST_LINES = 10
 """Lines of a failed job's log that are shown where it names no error."""
 
@@ -31,7 +33,9 @@ class Job:
     logs: Sequence[str]
     local: bool = True
     started: float = field(default_factory=time.monotonic)
+    clock: float = field(default_factory=time.time)
     _read: int = 0
+    _before: tuple[int, int] | None = None
     _entries: list[str] = field(default_factory=list)
 
     @classmethod
@@ -39,6 +43,10 @@ class Job:
         """From the fields of Snakemake's JOB_INFO: the rule and its wildcards are the name."""
         name = " ".join([record["rule_name"], *map(str, (record.get("wildcards") or {}).values())])
         return cls(name, record.get("output") or [], record.get("log") or [], bool(record.get("local", True)))
+
+    def __post_init__(self) -> None:
+        """Remember the log of an attempt before this one, which stays until this one begins on its node."""
+        self._before = _state(self.logs)
 
     def starts(self) -> str:
         return f"{self.name}: {'started' if self.local else 'submitted'}"
@@ -66,8 +74,11 @@ class Job:
     def progress(self) -> dict[str, Any] | None:
         """What the stage says of its progress; None where it says nothing."""
         for log in self.logs:
+            path = progress.beside(Path(log))
             try:
-                state = json.loads(progress.beside(Path(log)).read_text())
+                if path.stat().st_mtime < self.clock - SKEW_SECONDS:  # of an attempt that was killed
+                    continue
+                state = json.loads(path.read_text())
             except (OSError, ValueError):
                 continue
             if isinstance(state, dict) and isinstance(state.get("done"), int | float):
@@ -75,7 +86,7 @@ class Job:
         return None
 
     def _new_entries(self) -> list[str]:
-        if not self.logs:
+        if not self.logs or _state(self.logs) == self._before:
             return []
         try:
             with Path(self.logs[0]).open("rb") as file:
@@ -98,6 +109,15 @@ class Job:
     def _last_lines(self) -> list[str]:
         told = [entry for entry in self._entries if not entry.startswith(_PLAIN)]
         return "\n".join(told).splitlines()[-LAST_LINES:]
+
+
+def _state(logs: Sequence[str]) -> tuple[int, int] | None:
+    """What differs between a log and the one that takes its place; None where there is none."""
+    try:
+        stat = Path(logs[0]).stat()
+    except (IndexError, OSError):
+        return None
+    return stat.st_ino, stat.st_mtime_ns
 
 
 def came_out(outputs: Sequence[str]) -> str:

@@ -17,10 +17,10 @@ from diffdistill.data import image_files
 from diffdistill.data.sets import contents, pictures, stored, tensors, values
 from diffdistill.data.sets.classes import Labels, RealSet, matched
 from diffdistill.data.sets.contents import Contents
-from diffdistill.data.sets.headers import add_tensor, real_set
+from diffdistill.data.sets.headers import add_tensor, metadata_of, real_set
 from diffdistill.errors import UserError
 
-__all__ = ["FORMS", "Form", "Found", "RealSet", "form_of", "read", "real_set", "size_in_bytes"]
+__all__ = ["FORMS", "Form", "Found", "RealSet", "form_of", "metadata_of", "read", "real_set", "size_in_bytes"]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,6 +31,12 @@ def real_set(path: Path) -> tuple[RealSet, dict[str, str]]:
     channels, height, width = shape
     real = RealSet(lists["classes"], (channels, height, width), lists.get("class_titles"), lists.get("published_order"))
     return real, metadata
+
+
+def metadata_of(real: Mapping[str, str]) -> dict[str, str]:
+    """What samples for a data set say of it: its classes and origin, from the real train split's metadata."""
+    kept = ("classes", "class_titles", "published_order")
+    return {**{key: real[key] for key in kept if key in real}, **image_files.origin_of(real)}
 
 
 def add_tensor(path: Path, name: str, values: Tensor) -> None:

@@ -15,7 +15,7 @@ def origin_metadata(settings: Mapping[str, Any], data: Mapping[str, str]) -> dic
 
     data: the metadata of the train images.
     """
-    about_data = {key: data[key] for key in ("classes", *ORIGIN) if key in data}
+    about_data = {key: data[key] for key in ("classes", "class_titles", *ORIGIN) if key in data}
     return {SETTINGS: json.dumps(settings, sort_keys=True), **about_data}
 
 

@@ -1,0 +1,160 @@
+"""A generator that is a folder saved by Hugging Face's diffusers, an optional extra.
+
+Class-conditional pipelines take class numbers, text-to-image pipelines one prompt per class. Only components of
+diffusers and transformers with safetensors weights are loaded: a folder that brings code of its own is refused.
+"""
+
+import inspect
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from diffdistill.config.generator import PipelineGenerator
+from diffdistill.data.sets.classes import RealSet, comparable
+from diffdistill.errors import UserError
+from diffdistill.runtime import files
+from diffdistill.runtime.seeds import generator
+
+LIBRARIES = ("diffusers", "transformers")
+INDEX = "model_index.json"
+
+
+class DiffusersGenerator:
+    """Samples a pipeline; images are scaled to the real ones' size, and to grey if these are."""
+
+    def __init__(
+        self, pipeline: Any, conditions: Sequence[int | str], block: PipelineGenerator, real: RealSet, *, seed: int
+    ) -> None:
+        """conditions: the class number or the prompt of each class."""
+        self._pipeline, self._conditions, self._block, self._seed = pipeline, conditions, block, seed
+        self.num_classes, self.image_shape = len(real.classes), real.image_shape
+        self._flagged = 0
+
+    @torch.inference_mode()
+    def generate(self, first: int, labels: Tensor) -> Tensor:
+        """uint8 (B, C, H, W) on the CPU; the noise of image i follows from (seed, i) alone.
+
+        Raises UserError if an image is not finite.
+        """
+        chosen = [self._conditions[label] for label in labels.tolist()]
+        noise = [generator("pipeline", self._seed, first + place) for place in range(len(chosen))]
+        options: dict[str, Any] = {"class_labels" if isinstance(chosen[0], int) else "prompt": chosen}
+        if self._block.guidance is not None:
+            options["guidance_scale"] = self._block.guidance
+        made = self._pipeline(
+            **options, generator=noise, num_inference_steps=self._block.steps, output_type="np", return_dict=True
+        )
+        self._flagged += sum(getattr(made, "nsfw_content_detected", None) or [])
+        images = np.asarray(made.images, np.float32)
+        if not np.isfinite(images).all():
+            raise UserError(f"{self._block.path}: image {first} or one after it is not finite; give another precision")
+        levels = np.rint(images.clip(0, 1) * 255).astype(np.uint8)
+        return torch.from_numpy(np.stack([self._scaled(one) for one in levels]))
+
+    def _scaled(self, image: Any) -> Any:
+        """uint8 (h, w, 3) -> (C, H, W)."""
+        channels, height, width = self.image_shape
+        picture = Image.fromarray(image).convert("L" if channels == 1 else "RGB")
+        if picture.size != (width, height):
+            picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+        array = np.asarray(picture)
+        return array[None] if channels == 1 else array.transpose(2, 0, 1)
+
+    def describe(self) -> dict[str, Any]:
+        """Class of the pipeline, its parameters and bytes, steps, and how many images a safety checker blanked."""
+        folder = Path(self._block.path)
+        modules = [one for one in self._pipeline.components.values() if isinstance(one, torch.nn.Module)]
+        return {
+            "kind": "pipeline",
+            "pipeline": type(self._pipeline).__name__,
+            "parameters": sum(parameter.numel() for module in modules for parameter in module.parameters()),
+            "bytes": sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()),
+            "steps": self._block.steps,
+            "guidance": self._block.guidance,
+            "prompts": None if isinstance(self._conditions[0], int) else list(self._conditions),
+            "precision": self._block.precision,
+            "seed": self._seed,
+            "blanked_by_safety_checker": self._flagged,
+        }
+
+
+def load(block: PipelineGenerator, real: RealSet, *, seed: int, device: torch.device) -> DiffusersGenerator:
+    """The pipeline in a folder, for the classes and the shape of the real data; nothing is fetched.
+
+    Raises UserError if diffusers is not installed, the folder is no saved pipeline, brings code of its own, has weights
+    that are not safetensors, takes neither class numbers nor prompts, or a class has no number or prompt.
+    """
+    _refuse_code(Path(block.path))
+    try:
+        from diffusers import DiffusionPipeline
+    except ImportError as error:
+        raise UserError(f"{block.path}: needs diffusers; pip install 'diffdistill[pipeline]'") from error
+    try:
+        read: Any = DiffusionPipeline.from_pretrained
+        pipeline = read(block.path, local_files_only=True, use_safetensors=True)
+        pipeline = pipeline.to(device=device, dtype=getattr(torch, block.precision))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{block.path}: cannot be loaded as a pipeline of diffusers ({reason}); save it again"
+        ) from error
+    pipeline.set_progress_bar_config(disable=True)
+    takes = inspect.signature(type(pipeline).__call__).parameters
+    if "class_labels" in takes:
+        return DiffusersGenerator(pipeline, _numbers(block, pipeline, real), block, real, seed=seed)
+    if "prompt" in takes:
+        return DiffusersGenerator(pipeline, _prompts(block, real), block, real, seed=seed)
+    raise UserError(
+        f"{block.path}: {type(pipeline).__name__} takes neither class labels nor a prompt; give another one"
+    )
+
+
+def _refuse_code(folder: Path) -> None:
+    index = folder / INDEX
+    if not index.is_file():
+        raise UserError(f"{folder}: has no {INDEX}; give a folder that diffusers' save_pretrained wrote")
+    content = files.read_json(index)
+    if not isinstance(content, dict) or not isinstance(content.get("_class_name"), str):
+        raise UserError(f"{index}: names no pipeline of diffusers, but code of its own; such code is not run")
+    for name, component in content.items():
+        if isinstance(component, list) and component and component[0] not in (*LIBRARIES, None):
+            raise UserError(
+                f"{index}: '{name}' comes from '{component[0]}', which is not run; known: diffusers, transformers"
+            )
+
+
+def _numbers(block: PipelineGenerator, pipeline: Any, real: RealSet) -> list[int]:
+    """The pipeline's number of each class."""
+    if block.prompts is not None:
+        raise UserError(f"{block.path}: takes class numbers, so prompts have no meaning; leave them out")
+    names: dict[str, int] = {}
+    if block.classes == "as_source":
+        names = {comparable(name): number for number, name in enumerate(real.published_order or real.classes)}
+    elif block.classes is not None:
+        names = {comparable(name): number for number, name in enumerate(block.classes)}
+    elif isinstance(getattr(pipeline, "labels", None), dict):  # DiTPipeline's names of ImageNet's classes
+        names = {comparable(str(name)): int(number) for name, number in pipeline.labels.items()}
+    if not names:
+        raise UserError(
+            f"{block.path}: does not name its classes; give their names by number, or that they are as in the source"
+        )
+    missing = [name for name in real.classes if comparable(name) not in names]
+    if missing:
+        raise UserError(f"{block.path}: has no class '{missing[0]}'; {len(missing)} of {len(real.classes)} are missing")
+    return [names[comparable(name)] for name in real.classes]
+
+
+def _prompts(block: PipelineGenerator, real: RealSet) -> list[str]:
+    """The prompt of each class."""
+    prompts = block.prompts or {}
+    missing = [name for name in real.classes if name not in prompts]
+    unknown = [name for name in prompts if name not in real.classes]
+    if missing or unknown:
+        what = f"no prompt for class '{missing[0]}'" if missing else f"a prompt for '{unknown[0]}', which is no class"
+        raise UserError(f"{block.path}: {what}; give one prompt for each of {len(real.classes)} classes")
+    return [prompts[name] for name in real.classes]
