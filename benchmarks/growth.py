@@ -6,27 +6,30 @@ python -m benchmarks.growth    writes benchmarks/growth_*.png and benchmarks/GRO
 import dataclasses
 import multiprocessing
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from benchmarks import measuring
 from benchmarks.measuring import machine, seconds
-from benchmarks.sampling import CPU, EIGHT
+from benchmarks.models import Case
+from benchmarks.sampling import EIGHT, generated
 from benchmarks.training import RECIPE
-from diffdistill.diffusion import sampling, training, weights
+from diffdistill.config import UViTModel
+from diffdistill.diffusion import training
 from diffdistill.report import style
 from diffdistill.runtime import processes
 
 FOLDER = Path(__file__).parent
-REPEATS = 3
-"""The least of so many counts."""
-SMALL = weights.Shape(16, 3, 10, 2, 128, 4, 4, 4.0)
+MODEL = UViTModel(patch_size=2, embed_dim=128, depth=4, num_heads=4)
+SMALL = Case(MODEL, (3, 16, 16), 10)
+TOY = Case(MODEL.changed(embed_dim=16, depth=2, num_heads=2), (3, 8, 8), 10)
 
 
 @dataclass(frozen=True)
@@ -66,46 +69,51 @@ class Growth:
         return figure
 
 
-def least(work: Callable[[], object]) -> float:
+def least(work: Callable[[], object], repeats: int) -> float:
+    """The shortest of some runs, after one that does not count."""
     work()
-    return min(seconds(work) for _ in range(REPEATS))
+    return min(seconds(work) for _ in range(repeats))
 
 
-def drawing(shape: weights.Shape, images: int, batch_size: int = 32) -> float:
-    """Seconds of so many images with eight evaluations."""
-    network = training.initialise(shape.build, 0).eval()
+def sampling(case: Case, images: int, repeats: int, batch_size: int = 32) -> float:
+    """Seconds of so many images with eight evaluations each."""
+    denoiser = case.build().eval()
 
-    def draw() -> None:
+    def sample() -> None:
         for first in range(0, images, batch_size):
-            sampling.draw(network, shape, EIGHT, seed=0, first=first, count=batch_size, device=CPU)
+            generated(denoiser, EIGHT, batch_size, first=first)
 
-    return least(draw)
+    return least(sample, repeats)
 
 
-def _steps(rank: int, count: int, meeting: str, told: Callable[[float], None]) -> None:
-    """What one process of a training does: the steps' seconds are told by the first."""
+def _steps(
+    rank: int, count: int, meeting: str, case: Case, batch_size: int, repeats: int, report: Callable[[float], None]
+) -> None:
+    """One process of a training; the first one reports the seconds of a step."""
     torch.set_num_threads(1)
     if count > 1:
         torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=count)
-    recipe = dataclasses.replace(RECIPE, batch_size=256)
-    state = training.State.start(training.initialise(SMALL.build, 0), recipe)
-    draws = torch.Generator().manual_seed(0)
-    x, y = torch.randn(512, 3, 16, 16, generator=draws), torch.randint(10, (512,), generator=draws)
+    recipe = RECIPE.changed(batch_size=batch_size)
+    state = training.State.start(case.build(), recipe)
+    x, y = case.data(2 * batch_size)
     execution = training.Execution(processes=processes.Processes(rank, count, count))
-    spent = least(lambda: training.train(state, x, y, recipe, until=state.iteration + 1, execution=execution))
+    spent = least(lambda: training.train(state, x, y, recipe, until=state.iteration + 1, execution=execution), repeats)
     if rank == 0:
-        told(spent)
+        report(spent)
     if count > 1:
         torch.distributed.destroy_process_group()
 
 
-def training_step(count: int) -> float:
-    """Seconds of a training step of 256 images, shared by so many processes of one thread each."""
+def training_step(count: int, case: Case, batch_size: int, repeats: int) -> float:
+    """Seconds of a training step, shared by so many processes of one thread each."""
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
     with tempfile.TemporaryDirectory() as folder:
         meeting = str(Path(folder, "meeting"))
-        started = [context.Process(target=_steps, args=(rank, count, meeting, answers.put)) for rank in range(count)]
+        started = [
+            context.Process(target=_steps, args=(rank, count, meeting, case, batch_size, repeats, answers.put))
+            for rank in range(count)
+        ]
         for process in started:
             process.start()
         spent: float = answers.get(timeout=600)
@@ -114,46 +122,53 @@ def training_step(count: int) -> float:
     return spent
 
 
-def measured() -> list[Growth]:
-    def over(name: str, sizes: Sequence[int]) -> list[float]:
-        changes: list[dict[str, Any]] = [{name: size} for size in sizes]
-        return [drawing(dataclasses.replace(SMALL, **change), 32) for change in changes]
-
+def measured(toy: bool = False) -> list[Growth]:
+    case, repeats, batch_size = (TOY, 1, 8) if toy else (SMALL, 3, 256)
     images, sides, depths, classes = (64, 128, 256, 512), (8, 16, 32), (2, 4, 8, 16), (10, 100, 1000)
-    workers = [count for count in (1, 2, 4, 8) if count <= (os.cpu_count() or 1)]
-    by_pixels = [side**2 for side in sides]
-    sampled = "seconds of a sample"
+    if toy:
+        images, sides, depths, classes = (32, 64), (4, 8), (2, 4), (10, 20)  # type: ignore[assignment]
+    workers = [count for count in (1, 2, 4, 8) if count <= (2 if toy else os.cpu_count() or 1)]
+
+    def of_cases(cases: Sequence[Case]) -> list[float]:
+        return [sampling(one, 32, repeats) for one in cases]
+
+    by_side = of_cases([dataclasses.replace(case, image_shape=(3, side, side)) for side in sides])
+    by_depth = of_cases([dataclasses.replace(case, model=case.model.changed(depth=depth)) for depth in depths])
+    by_classes = of_cases([dataclasses.replace(case, num_classes=count) for count in classes])
+    sampled = "seconds of sampling"
     return [
-        Growth("images", sampled, images, [drawing(SMALL, count) for count in images], (1, 1), "each costs the same"),
-        Growth(
-            "pixels", sampled, by_pixels, over("img_size", sides), (1, 2), "1 by layers a token, 2 by attention alone"
-        ),
-        Growth("depth", sampled, depths, over("depth", depths), (0.5, 1), "depth + 1 layers, and the same ends"),
-        Growth("classes", sampled, classes, over("num_classes", classes), (0, 0), "a label is one row of a table"),
-        Growth(
-            "processes", "seconds of a training step of 256 images", workers,
-            [training_step(count) for count in workers], (-1, -1), "each takes its share of the batch",
-        ),
+        Growth("images", sampled, images, [sampling(case, count, repeats) for count in images], (1, 1),
+               "each costs the same"),
+        Growth("pixels", sampled, [side**2 for side in sides], by_side, (1, 2),
+               "1 for layers per token, 2 for attention alone"),
+        Growth("depth", sampled, depths, by_depth, (0.5, 1), "depth + 1 layers, and the same ends"),
+        Growth("classes", sampled, classes, by_classes, (0, 0), "a label is one row of a table"),
+        Growth("processes", f"seconds of a training step of {batch_size} images", workers,
+               [training_step(count, case, batch_size, repeats) for count in workers], (-1, -1),
+               "each takes its share of the batch"),
     ]  # fmt: skip
 
 
-def main() -> None:
-    grown = measured()
-    for one in grown:
-        style.save(one.plot(), FOLDER / f"growth_{one.over}.png")
+def main(argv: Sequence[str] | None = None) -> int:
+    arguments = measuring.parser(__doc__).parse_args(argv)
+    measurements = measured(arguments.toy)
     text = (
-        "# How cost grows\n\nWritten by `python -m benchmarks.growth`: the slope of log seconds over log size, U-ViT "
-        f"of width {SMALL.embed_dim}, depth {SMALL.depth}, patch {SMALL.patch_size}, {SMALL.img_size} pixels a side, "
-        f"where nothing else is said; eight evaluations an image; on {machine()}.\n\n"
-        "| over | of | range | slope | expected | because |\n|---|---|---|---|---|---|\n"
-        + "\n".join(one.line() for one in grown)
+        "# How cost grows\n\nWritten by `python -m benchmarks.growth`: the slope of log seconds over log size. U-ViT "
+        f"of width {MODEL.embed_dim}, depth {MODEL.depth}, patch {MODEL.patch_size}, {SMALL.image_shape[1]} pixels per "
+        f"side, unless the row varies it; eight evaluations per image; on {machine()}.\n\n"
+        "| axis | measured | range | slope | expected | because |\n|---|---|---|---|---|---|\n"
+        + "\n".join(one.line() for one in measurements)
         + "\n\n"
-        + "\n".join(f"![{one.over}](growth_{one.over}.png)" for one in grown)
+        + "\n".join(f"![{one.over}](growth_{one.over}.png)" for one in measurements)
         + "\n"
     )
-    (FOLDER / "GROWTH.md").write_text(text, encoding="utf-8")
+    if not arguments.toy:
+        for one in measurements:
+            style.save(one.plot(), FOLDER / f"growth_{one.over}.png")
+        (FOLDER / "GROWTH.md").write_text(text, encoding="utf-8")
     print(text)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

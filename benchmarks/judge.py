@@ -1,9 +1,9 @@
-"""What tells a generator with wrong labels from one with right ones of the same FID: label measures and a pilot.
+"""What tells a denoiser with wrong labels from one with right labels and the same FID: label measures and a pilot.
 
-python -m benchmarks.judge [FOLDER [SEEDS]]   trains on the digits with right labels, with right ones but so short that
-FID is no better than with wrong ones, and with 40 % of the labels shuffled; each once a seed (one to two minutes a
-training on an idle core). Keeps the weights in FOLDER, and prints what the stages `fid` and `pilot` measure, with the
-splits, the features and the reference that the stages make.
+python -m benchmarks.judge [FOLDER [SEEDS]]   trains on the digits with right labels, with right labels but so briefly
+that FID is no better than with wrong ones, and with 40 % of the labels shuffled; each once per seed (one to two minutes
+per training on an idle core). Keeps the weights in FOLDER, and prints what the stages `fid` and `pilot` measure, with
+the splits, classifier and reference that the stages make.
 """
 
 import json
@@ -11,102 +11,143 @@ import logging
 import statistics
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
 
+from benchmarks import command, measuring
+from benchmarks.quality import FOLDER, experiments, shortened
 from diffdistill import config
+from diffdistill.config import Block, stages
 from diffdistill.data import image_files
 from diffdistill.data.image_files import ImageSet
-from diffdistill.diffusion import training, weights
+from diffdistill.diffusion import checkpoints, training
+from diffdistill.diffusion.denoiser import NetworkDenoiser
+from diffdistill.diffusion.labels import LabelSpace
 from diffdistill.runtime import files
 from diffdistill.runtime.seeds import generator
-from diffdistill.stages import fid, fid_features, fid_reference, pilot, prepare
 
-ITERATIONS = 2500
-GENERATORS = {"right labels": (0.0, ITERATIONS), "right, stopped early": (0.0, 800), "40 % shuffled": (0.4, ITERATIONS)}
-"""Share of labels that change places, and the iteration whose averaged weights are taken."""
 FID = ("fid", "class_fid", "label_agreement", "precision", "recall")
-DIGITS = config.parse(yaml.safe_load((Path(__file__).parents[1] / "config.yaml").read_text())).experiment("digits")
+MEASURES = (*FID, "pilot accuracy")
 
 
-def main(arguments: list[str]) -> None:
-    folder = Path(arguments[0] if arguments else tempfile.mkdtemp())
-    seeds = range(int(arguments[1]) if len(arguments) > 1 else 1)
+@dataclass(frozen=True)
+class Case:
+    """How a denoiser is trained."""
+
+    name: str
+    shuffled: float
+    """Share of the labels that change places."""
+    until: int
+    """The iteration whose EMA weights are taken."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where the files lie, and the experiment that all cases share."""
+
+    folder: Path
+    experiment: config.Experiment
+    fid_images: int
+    pilot_images: int
+
+    def path(self, name: str) -> Path:
+        return self.folder / f"{name}.safetensors"
+
+    def run(
+        self, stage: str, settings: Block, inputs: Mapping[str, Path], outputs: Mapping[str, Path] | Iterable[str]
+    ) -> None:
+        outputs = outputs if isinstance(outputs, Mapping) else {name: self.path(name) for name in outputs}
+        if command.run(stage, settings, inputs, outputs) != 0:
+            raise SystemExit(f"{stage} failed")
+
+    def prepare(self) -> None:
+        """Splits, classifier and reference, as the rules make them."""
+        one, classifier = self.experiment, self.path("classifier")
+        if not classifier.exists():
+            self.run("prepare", stages.Prepare(source=one.source), {}, ("train", "validation", "test"))
+            settings = stages.Classifier(protocol=one.classifier_protocol, seed=one.classifier.seed)
+            self.run("classifier", settings, {"train": self.path("train")}, ("classifier",))
+        inputs = {name: self.path(name) for name in ("train", "validation", "classifier")} | {"features": classifier}
+        self.run("fid_reference", stages.FidReference(features="classifier"), inputs, ("reference",))
+
+    def trained(self, data: ImageSet, seed: int, case: Case) -> Path:
+        """EMA weights of iteration `until`; a share of the labels have changed places at random."""
+        path = self.path(f"{seed}.{case.shuffled}.{case.until}")
+        if path.exists():
+            return path
+        labels, random = data.labels.clone(), generator("shuffle", seed)
+        some = torch.randperm(len(labels), generator=random)[: int(case.shuffled * len(labels))]
+        labels[some] = labels[some[torch.randperm(len(some), generator=random)]]
+        block, model = self.experiment.train, self.experiment.model
+        assert block is not None and model is not None
+        recipe = block.model_copy(update={"seed": seed})
+        channels, height, width = data.images.shape[1:]
+        space = LabelSpace(num_classes=len(data.classes))
+        denoiser = training.initialise(
+            lambda: NetworkDenoiser(model, labels=space, image_shape=(channels, height, width)), seed
+        )
+        state = training.State.start(denoiser, recipe)
+        training.train(state, data.images, labels, recipe, until=case.until)
+        description = json.dumps(denoiser.describe())
+        checkpoints.save(path, state.emas[0], description, data.metadata | {"step": str(case.until)})
+        return path
+
+    def measured(self, path: Path, seed: int) -> Mapping[str, float]:
+        """By `fid` and `pilot`, each with this seed for its samples."""
+        one, found, classifier = self.experiment, path.with_suffix(".json"), self.path("classifier")
+        assert one.fid is not None and one.sample is not None
+        inputs = {
+            "weights": path,
+            "features": classifier,
+            "classifier": classifier,
+            "reference": self.path("reference"),
+        }
+        measurement = one.fid.measurement.changed(seed=seed, images=self.fid_images)
+        self.run("fid", stages.Fid(measurement=measurement), inputs, {"fid": found})
+        row = files.read_record(found, *FID)
+        solver = one.sample.solver
+        settings = stages.Pilot(
+            setup=config.SamplingSetup(solver=solver), evaluations=self.pilot_images * solver.nfe, batch_size=250,
+            seed=seed, protocol=one.pilot_protocol, seeds=one.checkpoint.seeds,
+        )  # fmt: skip
+        self.run("pilot", settings, {"weights": path, "validation": self.path("validation")}, {"pilot": found})
+        tried = files.read_record(found, "accuracy", "standard_error")
+        row |= {"pilot accuracy": tried["accuracy"]}
+        shown = {name: round(row[name], 4) for name in MEASURES}
+        print(path.name, json.dumps(shown | {"its error": round(tried["standard_error"], 4)}), flush=True)
+        return row
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = measuring.parser(__doc__)
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("seeds", nargs="?", type=int, default=1)
+    arguments = parser.parse_args(argv)
+    iterations, short, steps, images = (20, 10, 5, 60) if arguments.toy else (2500, 800, None, 1000)
+    cases = [
+        Case("right labels", 0.0, iterations),
+        Case("right, stopped early", 0.0, short),
+        Case("40 % shuffled", 0.4, iterations),
+    ]
+    block = shortened(experiments(FOLDER.parent / "config.yaml")["digits"], iterations, iterations, steps)
+    experiment = config.read(config.Experiment, block, "config.yaml: digits")
     logging.getLogger("diffdistill").addFilter(lambda record: record.levelno >= logging.WARNING)
     torch.set_num_threads(1)
-    _prepare(folder)
-    data = image_files.load(folder / "train.safetensors")
-    rows = {
-        what: [_measured(folder, _trained(folder, data, seed, *how), seed) for seed in seeds]
-        for what, how in GENERATORS.items()
-    }
+    folder = Path(tempfile.mkdtemp()) if arguments.folder is None else arguments.folder
+    bench = Bench(folder, experiment, images, 2 * images)
+    bench.prepare()
+    data, seeds = image_files.load(bench.path("train")), range(arguments.seeds)
+    rows = {case.name: [bench.measured(bench.trained(data, seed, case), seed) for seed in seeds] for case in cases}
     print(f"\n{len(seeds)} of each; mean (least to most)\n\n| measure | {' | '.join(rows)} |\n|---|---|---|---|")
-    for name in (*FID, "pilot accuracy"):
-        found = [[row[name] for row in rows[what]] for what in rows]
-        shown = [f"{statistics.mean(some):.4f} ({min(some):.4f} to {max(some):.4f})" for some in found]
+    for name in MEASURES:
+        values = [[row[name] for row in rows[case]] for case in rows]
+        shown = [f"{statistics.mean(one):.4f} ({min(one):.4f} to {max(one):.4f})" for one in values]
         print(f"| {name} | {' | '.join(shown)} |")
-
-
-def _prepare(folder: Path) -> None:
-    """Splits, features and reference, as the rules make them."""
-    splits = [f"{name}={folder / name}.safetensors" for name in ("train", "validation", "test")]
-    classifier = folder / "features.safetensors"
-    if not classifier.exists():
-        _run(prepare, config.as_json(DIGITS.source), [], splits)
-        settings = config.as_json(classifier=DIGITS.classifier, seed=DIGITS.fid.seed)
-        _run(fid_features, settings, splits[:1], [f"features={classifier}"])
-    given = [*splits[:2], f"features={classifier}", f"classifier={classifier}"]
-    settings = config.as_json(features="classifier")
-    _run(fid_reference, settings, given, [f"reference={folder / 'reference.safetensors'}"])
-
-
-def _run(stage: Any, settings: str, inputs: list[str], outputs: list[str]) -> None:
-    argv = ["--threads", "1", "--config", settings, "--in", *inputs, "--out", *outputs]
-    if stage.main(argv) != 0:
-        raise SystemExit(f"{stage.__name__} failed")
-
-
-def _trained(folder: Path, data: ImageSet, seed: int, share: float, until: int) -> Path:
-    """Averaged weights of iteration `until`; `share` of the labels have changed places at random."""
-    path = folder / f"{seed}.{share}.{until}.safetensors"
-    if path.exists():
-        return path
-    labels, draws = data.labels.clone(), generator("shuffle", seed)
-    some = torch.randperm(len(labels), generator=draws)[: int(share * len(labels))]
-    labels[some] = labels[some[torch.randperm(len(some), generator=draws)]]
-    changed = {"iterations": ITERATIONS, "seed": seed}
-    settings = DIGITS.train.model_copy(update=changed).fingerprint()
-    recipe = training.Recipe(**settings, log_every=100, snapshot_every=10 * ITERATIONS)
-    shape = weights.Shape(data.images.shape[-1], data.images.shape[1], len(data.classes), **DIGITS.model.model_dump())
-    state = training.State.start(training.initialise(shape.build, seed), recipe)
-    training.train(state, data.images, labels, recipe, until=until)
-    weights.save(path, state.average, shape, data.metadata | {"step": str(until)})
-    return path
-
-
-def _measured(folder: Path, path: Path, seed: int) -> Mapping[str, float]:
-    """By `fid` and `pilot`, each with this seed for its images."""
-    network, found = f"weights={path}", path.with_suffix(".json")
-    given = [network, *(f"{name}={folder / name}.safetensors" for name in ("features", "reference"))]
-    given.append(f"classifier={folder / 'features.safetensors'}")
-    settings = config.as_json(DIGITS.fid.measurement.model_copy(update={"seed": seed}))
-    _run(fid, settings, given, [f"fid={found}"])
-    row = files.read_record(found, *FID)
-    settings = config.as_json(
-        solver=DIGITS.sample.solver, images=DIGITS.choose.images, batch_size=250, seed=seed,
-        protocol=DIGITS.pilot_protocol, seeds=DIGITS.choose.seeds,
-    )  # fmt: skip
-    _run(pilot, settings, [network, f"validation={folder / 'validation.safetensors'}"], [f"pilot={found}"])
-    tried = files.read_record(found, "accuracy", "standard_error")
-    row |= {"pilot accuracy": tried["accuracy"]}
-    shown = {name: round(row[name], 4) for name in (*FID, "pilot accuracy")}
-    print(path.name, json.dumps(shown | {"its error": round(tried["standard_error"], 4)}), flush=True)
-    return row
+    return 0
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main())

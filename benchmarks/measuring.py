@@ -1,5 +1,6 @@
-"""Pairs of measurements, reference and ours in turn, so that whatever else the machine does weighs on both."""
+"""Pairs of measurements, reference and ours in turn, so that other load on the machine slows both."""
 
+import argparse
 import platform
 import statistics
 import subprocess
@@ -13,6 +14,7 @@ import torch
 from diffdistill.runtime import devices
 
 PAIRS = 5
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Row:
     goal: float | None
     ratios: list[float]
     at_most: bool = False
+    device: torch.device = CPU
 
     def line(self) -> str:
         median, low, high = statistics.median(self.ratios), min(self.ratios), max(self.ratios)
@@ -34,7 +37,8 @@ class Row:
         if self.goal is not None:
             reached = median <= self.goal if self.at_most else median >= self.goal
             goal = f"{'at most' if self.at_most else 'at least'} {self.goal:g}{'' if reached else ', not reached'}"
-        return f"| {self.claim} | {self.reference} | {goal} | {median:.2f} | {low:.2f} to {high:.2f} |"
+        processor = processor_class(self.device)
+        return f"| {self.claim} | {self.reference} | {processor} | {goal} | {median:.2f} | {low:.2f} to {high:.2f} |"
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -43,14 +47,17 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def in_turn(reference: Callable[[], object], ours: Callable[[], object]) -> list[tuple[float, float]]:
-    """Seconds of PAIRS pairs, after one run of each that does not count."""
-    reference(), ours()
-    return [(seconds(reference), seconds(ours)) for _ in range(PAIRS)]
+def in_turn(
+    reference: Callable[[], object], ours: Callable[[], object], pairs: int = PAIRS, *, warm_up: bool = True
+) -> list[tuple[float, float]]:
+    """Seconds of some pairs; warm_up: after one run of each that does not count."""
+    if warm_up:
+        reference(), ours()
+    return [(seconds(reference), seconds(ours)) for _ in range(pairs)]
 
 
-def times_faster(reference: Callable[[], object], ours: Callable[[], object]) -> list[float]:
-    return [theirs / mine for theirs, mine in in_turn(reference, ours)]
+def times_faster(reference: Callable[[], object], ours: Callable[[], object], pairs: int = PAIRS) -> list[float]:
+    return [theirs / mine for theirs, mine in in_turn(reference, ours, pairs)]
 
 
 def run(command: Sequence[str], folder: Path | None = None) -> str:
@@ -58,20 +65,35 @@ def run(command: Sequence[str], folder: Path | None = None) -> str:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
 
 
+def processor_class(device: torch.device = CPU) -> str:
+    """The kind of processor that ratios depend on most: its vector instructions, or the name of the GPU."""
+    if device.type == "cuda":
+        return f"GPU: {torch.cuda.get_device_name(device)}"
+    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than the oldest torch we take
+    if not found.get("avx512_f"):
+        return "AVX2 only" if found.get("avx2") else platform.machine()
+    return "AVX-512 with bfloat16" if found.get("avx512_bf16") else "AVX-512"
+
+
 def machine() -> str:
     """Processor, threads and versions."""
     described = devices.describe(devices.best_device())
-    processors = Path("/proc/cpuinfo")
-    names = (
-        [line for line in processors.read_text().splitlines() if line.startswith("model name")]
-        if (processors.exists())
-        else []
-    )
-    described["processor"] = names[0].split(":")[1].strip() if names else platform.machine()
-    described["bfloat16"] = str(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    described["processor"] = names[0] if names else platform.machine()
+    described["bfloat16"] = str(devices.precision("auto", CPU) == torch.bfloat16)
     return ", ".join(f"{name} {value}" for name, value in described.items())
 
 
-def table(rows: Sequence[Row]) -> str:
-    head = "| claim | reference | goal | ratio: median | least to most |\n|---|---|---|---|---|\n"
-    return head + "\n".join(row.line() for row in rows)
+def table(rows: Sequence[str]) -> str:
+    """A table in Markdown of the lines of rows."""
+    head = "| claim | reference | processor | goal | ratio: median | least to most |\n|---|---|---|---|---|---|\n"
+    return head + "\n".join(rows)
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Of a benchmark's command line; with `--toy` it runs in seconds, prints its table and changes no page."""
+    arguments = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--toy", action="store_true", help="tiny sizes: a test of the command; no page is changed")
+    return arguments

@@ -1,11 +1,11 @@
 """Disturbs a small experiment on a SLURM cluster at random moments, and compares its results with an undisturbed run's.
 
 python -m benchmarks.slurm_kills --rounds 10: in turn a job's time runs out, jobs are cancelled, and the submitting
-process is killed while its jobs run on; then the same command goes on. It needs `sbatch`, and the partitions cpu and
-gpu. Exits with 1 on any difference: another bit (but for what a clock says), a row or file lost, doubled or left over.
+process is killed while its jobs run on; then the same command resumes. It needs `sbatch`, and the partitions cpu and
+gpu. Exits with 1 on any difference: other bits (apart from measured times), a row or file lost, duplicated or left
+over. With --toy one round of a tinier experiment.
 """
 
-import argparse
 import itertools
 import shutil
 import signal
@@ -18,18 +18,20 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.faults.running import timeless
-from tests.workflow.conftest import copy_project
-from tests.workflow.slurm import IMPATIENT, freeze, jobs, running, wait_for
+from benchmarks import measuring, projects
+from benchmarks.slurm import IMPATIENT, freeze, jobs, running, wait_for
+from benchmarks.tiny import timeless
 
 SMALL = """
-datasets:
+experiments:
   digits:
     threads: 1
     model: {embed_dim: 32, depth: 2, num_heads: 2}
     train: {iterations: 1200, slice_iterations: 600, batch_size: 32, save_seconds: 0.5, log_every: 20}
-    fid: {every: 600, images: 300, classifier: {steps: 100, width: 16}}
+    fid: {every: 600, images: 300}
+    classifier: {protocol: {steps: 100, width: 16}}
 """
+TOY = SMALL.replace("1200", "40").replace("600", "20").replace("300", "60").replace("100", "5")
 TARGETS = ("results/digits/fid.csv", "results/digits/loss.csv")
 COMMAND = (sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", "small.yaml", *IMPATIENT)
 KINDS = ("time limit", "scancel", "submitting process killed")
@@ -37,7 +39,7 @@ MADE = ("results/digits", "data", "logs", ".snakemake")
 
 
 def results(folder: Path) -> dict[str, Any]:
-    """By path, without what a clock says, nor the hash of weights, which hold the seconds of their training."""
+    """By path, without measured times and the hash of weights, whose files hold the seconds of their training."""
     paths = [path for name in ("results/digits", "data") for path in (folder / name).rglob("*") if path.is_file()]
     found = {str(path.relative_to(folder)): timeless(path) for path in paths}
     for value in found.values():
@@ -79,26 +81,30 @@ def disturbed(folder: Path, kind: str, moment: float) -> bool:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = measuring.parser(__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     arguments = parser.parse_args(argv)
+    if shutil.which("sbatch") is None:
+        print("error: no sbatch on this machine; run it where SLURM is installed", file=sys.stderr)
+        return 2
     moments, failures = Random(arguments.seed), list[str]()
     with tempfile.TemporaryDirectory(dir=Path.home()) as name:
-        folder = copy_project(Path(name) / "project")
-        (folder / "small.yaml").write_text(SMALL)
+        folder = projects.copy(Path(name) / "project")
+        (folder / "small.yaml").write_text(TOY if arguments.toy else SMALL)
         started = time.monotonic()
         finish(folder)
         seconds, expected = time.monotonic() - started, results(folder)
         print(f"undisturbed: {len(expected)} files in {seconds:.0f} s\n")
-        print("| round | what | after, s | hit | all identical |\n|---|---|---|---|---|")
-        for number, kind in zip(range(arguments.rounds), itertools.cycle(KINDS), strict=False):
+        print("| round | disturbance | after, s | hit | all identical |\n|---|---|---|---|---|")
+        rounds = range(1 if arguments.toy else arguments.rounds)
+        for number, kind in zip(rounds, itertools.cycle(KINDS), strict=False):
             moment = moments.uniform(0.05, 0.85) * seconds
             hit = disturbed(folder, kind, moment)
             found = results(folder)
             wrong = [path for path in sorted({*found, *expected}) if found.get(path) != expected.get(path)]
-            said = "yes" if hit else "no"
-            print(f"| {number} | {kind} | {moment:.0f} | {said} | {', '.join(wrong) or 'yes'} |", flush=True)
+            shown = "yes" if hit else "no"
+            print(f"| {number} | {kind} | {moment:.0f} | {shown} | {', '.join(wrong) or 'yes'} |", flush=True)
             failures += wrong
     return 1 if failures else 0
 

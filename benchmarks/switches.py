@@ -1,50 +1,53 @@
-"""What each switch of training and drawing changes, at equal seconds of drawing, on digits and on Fashion-MNIST.
+"""What each switch of training and sampling changes, at equal seconds of sampling, on digits and on Fashion-MNIST.
 
 python -m benchmarks.switches digits|fashion [switch ...] [--networks N]    writes its rows to benchmarks/SWITCHES.md
 
-Networks are trained on a part of the train split; held-out images of it, of which no choice was made, judge five
-ConvNets a network. No test split is read. Seconds are the processor's own, of one thread, so that what else the machine
-does hardly counts. Fashion-MNIST (data/fashion-mnist, its four files) is scaled to 16x16, so that two cores can train
-on it; the row `paper` trains by the paper's recipe, in as many seconds as the row `none`, and draws by the paper's.
+Networks are trained on a part of the train split. Five ConvNets per network are tested on its held-out images, which no
+choice has seen. No test split is read. Seconds are process time of one thread, so that other load on the machine hardly
+counts. Fashion-MNIST (data/fashion-mnist, its four files) is scaled to 16x16, so that two cores can train on it. The
+row `paper` trains by the paper's recipe, in as many seconds as the row `none`, and samples by the paper's solver.
 """
 
-import argparse
 import functools
 import re
 import statistics
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from diffdistill.diffusion.uvit import UViT
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.measuring import machine
-from benchmarks.quality import Split
-from benchmarks.sampling import CPU
+from benchmarks import measuring
+from benchmarks.measuring import CPU, machine
+from benchmarks.quality import Split, experiments, shortened
 from diffdistill import config
 from diffdistill.classify import training as classifying
 from diffdistill.data import idx, selection, splits
-from diffdistill.diffusion import augmentation, consistency, sampling, subclasses, training, weights
+from diffdistill.diffusion import augmentation, consistency, labels, subclasses, training
+from diffdistill.diffusion.denoiser import Denoiser, NetworkDenoiser
+from diffdistill.diffusion.guidance import Guided
+from diffdistill.diffusion.labels import LabelSpace, balanced
+from diffdistill.diffusion.sampling import sample
 from diffdistill.metrics import agreement, features
 from diffdistill.runtime import devices
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER / "SWITCHES.md"
-CONVNETS, BATCH, SECONDS, HELD_OUT = 5, 250, 10.0, 400  # the last: of each of Fashion-MNIST's classes
+CONVNETS, BATCH, SECONDS, HELD_OUT = 5, 250, 10.0, 400
+"""The last: of each class of Fashion-MNIST."""
 FURTHER = [0.99, 0.9998]
-"""Decays that every network's further averages have, so that their rows cost no training."""
+"""Decays of which every network has a further EMA, so that their rows cost no training."""
 TUNE = {
     "iterations": 2000, "batch_size": 64, "learning_rate": 1e-3, "warmup_iterations": 50, "decay": "linear",
     "stages": 4, "noise_mean": 0.0, "noise_std": 1.5,
 }  # fmt: skip
-LEAPS = {"algorithm": "consistency", "steps": 2}
-OURS = {"solver": {"order": 2, "steps": 8}}
+CONSISTENCY = {"algorithm": "consistency", "nfe": 2}
+OURS = {"solver": {"order": 2, "nfe": 8}}
 EARLIER = {"weight": 1.5, "from_step": 1000}
 MIDDLE = {"interval": [0.1, 0.4]}
 SWITCHES: dict[str, dict[str, Any]] = {
@@ -54,53 +57,60 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "label_dropout: 0.1": {"train": {"label_dropout": 0.1}},
     "augment": {"train": {"augment": "crop_scale_rotate"}},
     "subclasses: 3": {"train": {"subclasses": 3}},
-    "ema_decay: 0.99": {"average": "-ema1"},
-    "ema_decay: 0.9998": {"average": "-ema2"},
+    "ema_decay: 0.99": {"ema": 1},
+    "ema_decay: 0.9998": {"ema": 2},
     "guidance": {"train": {"label_dropout": 0.1}, "sample": {"guidance": {"weight": 1.5}}},
     "guidance, interval": {"train": {"label_dropout": 0.1}, "sample": {"guidance": {"weight": 1.5, **MIDDLE}}},
     "autoguidance": {"sample": {"guidance": EARLIER}},
     "autoguidance, interval": {"sample": {"guidance": {**EARLIER, **MIDDLE}}},
     "label_noise: drop": {"select": "drop"},
     "label_noise: relabel": {"select": "relabel"},
-    "consistency, 2 leaps": {"sample": {"solver": LEAPS}, "tune": TUNE},
-    "2 leaps, not tuned": {"sample": {"solver": LEAPS}, "tune": {**TUNE, "iterations": 1, "warmup_iterations": 0}},
+    "consistency, 2 evaluations": {"sample": {"solver": CONSISTENCY}, "tune": TUNE},
+    "2 evaluations, not tuned": {
+        "sample": {"solver": CONSISTENCY}, "tune": {**TUNE, "iterations": 1, "warmup_iterations": 0},
+    },
     "paper": {"recipe": "paper"},
-    "paper, drawn by ours": {"recipe": "paper", "sample": OURS},
-    "paper, five times as long, drawn by ours": {"recipe": "paper", "times_as_long": 5, "sample": OURS},
-}
+    "paper, sampled by ours": {"recipe": "paper", "sample": OURS},
+    "paper, five times as long, sampled by ours": {"recipe": "paper", "times_as_long": 5, "sample": OURS},
+}  # fmt: skip
 REAL = "real images"
 HEAD = "| switch | networks | images | accuracy | training, s |\n|---|---|---|---|---|\n"
 
 
 @dataclass(frozen=True)
 class Task:
-    """A data set, cut in two, and how it is trained and judged."""
+    """A data set, cut in two, and how denoisers are trained and ConvNets tested on it."""
 
     data: Split
     held: Split
     blocks: Mapping[str, dict[str, Any]]
-    """The experiment by recipe: none is ours."""
+    """The experiment by recipe: `none` is ours."""
+    toy: bool = False
 
     @classmethod
-    def digits(cls) -> "Task":
-        given = yaml.safe_load((FOLDER.parent / "config.yaml").read_text(encoding="utf-8"))["datasets"]["digits"]
-        return cls(*Split.pair(config.read(config.Experiment, given)), {"none": given})
+    def digits(cls, toy: bool) -> "Task":
+        block = experiments(FOLDER.parent / "config.yaml")["digits"]
+        block = shortened(block, 20, 10, 2) if toy else block
+        return cls(*Split.digits(config.read(config.Experiment, block, "config.yaml: digits")), {"none": block}, toy)
 
     @classmethod
-    def fashion(cls) -> "Task":
-        given = yaml.safe_load((FOLDER / "fashion.yaml").read_text(encoding="utf-8"))["datasets"]
-        raw = idx.read(Path(given["fashion_ours"]["source"]["path"]), classes=idx.FASHION_MNIST)
-        large = torch.from_numpy(raw.train_images).float()
+    def fashion(cls, toy: bool) -> "Task":
+        """Toy: noise in place of the images."""
+        blocks = experiments(FOLDER / "fashion.yaml")
+        ours, paper = blocks["fashion_ours"], blocks["fashion_paper"]
+        if toy:
+            random = torch.Generator().manual_seed(0)
+            images = torch.randint(256, (200, 1, 16, 16), generator=random, dtype=torch.uint8)
+            noise = Split(images, torch.arange(200) % 10)
+            return cls(noise, noise, {"none": shortened(ours, 20, 10, 2), "paper": shortened(paper, 20, 10, 2)}, toy)
+        raw = idx.read(Path(ours["source"]["path"]), classes=idx.FASHION_MNIST).train
+        large = torch.from_numpy(raw.images).float()
         small = F.interpolate(large, size=16, mode="bilinear", antialias=True).round().clamp(0, 255).to(torch.uint8)
-        labels = torch.from_numpy(raw.train_labels)
-        kept, held = splits.cut(raw.train_labels, per_class=HELD_OUT, seed=2)
-        ours, paper = given["fashion_ours"], given["fashion_paper"]
-        ours["train"] |= {"iterations": 4000, "slice_iterations": 4000, "learning_rate": 2e-3}
-        paper["train"] |= {"iterations": 80_000, "slice_iterations": 80_000}
-        for block in (ours, paper):
-            block["fid"]["every"] = 1000
-            block["evaluate"]["protocol"]["steps"] = 600
-        data, judge = (Split(small[part], labels[part]) for part in (kept, held))
+        classes = torch.from_numpy(raw.labels)
+        kept, held = splits.cut(raw.labels, per_class=HELD_OUT, seed=2)
+        ours, paper = shortened(ours, 4000, 1000, 600), shortened(paper, 80_000, 1000, 600)
+        ours["train"]["learning_rate"] = 2e-3
+        data, judge = (Split(small[part], classes[part]) for part in (kept, held))
         return cls(data, judge, {"none": ours, "paper": paper})
 
     def experiment(self, changes: Mapping[str, Any], seed: int) -> config.Experiment:
@@ -108,24 +118,49 @@ class Task:
         for block in ("train", "sample", "tune"):
             if block in changes:
                 values[block] = {**(values.get(block) or {}), **changes[block]}
-        values["train"] = {**values["train"], "seed": seed, "further_ema_decays": FURTHER}
-        return config.read(config.Experiment, values)
+        if self.toy:
+            values = _tiny(values)
+        values["train"] = {**values["train"], "seed": seed, "log_every": 10**6}
+        values["train"]["ema_decays"] = [*values["train"]["ema_decays"], *FURTHER]
+        return config.read(config.Experiment, values, "benchmark")
+
+
+def _tiny(values: dict[str, Any]) -> dict[str, Any]:
+    """With few iterations of tuning, and an early checkpoint for guidance."""
+    values = {**values}
+    if values.get("tune"):
+        values["tune"] = {**values["tune"], "iterations": 4, "warmup_iterations": 0}
+    guidance = values["sample"].get("guidance")
+    if guidance and guidance.get("from_step"):
+        values["sample"] = {**values["sample"], "guidance": {**guidance, "from_step": 10}}
+    return values
 
 
 @dataclass(frozen=True)
 class Trained:
-    shape: weights.Shape
+    """What one training gave."""
+
+    denoiser: NetworkDenoiser
     labels: Tensor
-    """Of the network, for the images it was trained on."""
-    averages: dict[str, dict[str, Tensor]]
-    """By name."""
-    last: str
+    """int64 (N,) of the train images, with sub-classes."""
+    weights: Mapping[str, Mapping[str, Tensor]]
+    """EMA weights by name; LAST and the number of the decay for those of the last iteration."""
     seconds: float
 
-    def network(self, name: str) -> UViT:
-        network = self.shape.build()
-        network.load_state_dict(self.averages[name])
-        return network.eval()
+    def with_weights(self, name: str) -> NetworkDenoiser:
+        denoiser = training.initialise(self._new, 0)
+        denoiser.network.load_state_dict(dict(self.weights[name]))
+        return denoiser.eval()
+
+    def _new(self) -> NetworkDenoiser:
+        old = self.denoiser
+        return NetworkDenoiser(
+            old.model, labels=old.labels, image_shape=old.image_shape, augment_dim=old.augment_dim,
+            schedule=old.schedule,
+        )  # fmt: skip
+
+
+LAST = "last"
 
 
 @dataclass
@@ -133,98 +168,104 @@ class Bench:
     """Trainings that several switches share are made once."""
 
     task: Task
+    seconds: float = SECONDS
+    """Of sampling."""
+    batch: int = BATCH
     trainings: dict[str, Trained] = field(default_factory=dict)
 
     @functools.cached_property
     def classifier(self) -> classifying.Classifier:
-        """Of the real images that the networks are trained on."""
+        """Trained on the real images that the networks are trained on."""
         one = self.task.experiment({}, 0)
-        return self._fitted(self.task.data, classifying.Protocol(**one.classifier.model_dump()), one.fid.seed)
+        return self._fitted(self.task.data, one.classifier_protocol, one.classifier.seed)
 
-    def accuracy(self, made: Split, one: config.Experiment, seed: int) -> float:
-        protocol = classifying.Protocol(**one.evaluate.protocol.model_dump())
-        return classifying.accuracy(self._fitted(made, protocol, seed), self.task.held.images, self.task.held.labels)
+    def accuracy(self, data: Split, one: config.Experiment, seed: int) -> float:
+        held = self.task.held
+        return classifying.accuracy(self._fitted(data, one.evaluate.protocol, seed), held.images, held.labels)
 
-    def _fitted(self, made: Split, protocol: classifying.Protocol, seed: int) -> classifying.Classifier:
+    def _fitted(self, data: Split, protocol: config.Protocol, seed: int) -> classifying.Classifier:
         return classifying.fit(
-            made.images, made.labels, num_classes=10, protocol=protocol, seed=seed, device=CPU,
-            statistics=classifying.statistics(protocol, made.images), progress="benchmark",
+            data.images, data.labels, num_classes=10, protocol=protocol, seed=seed, device=CPU,
+            statistics=classifying.statistics(protocol, data.images), progress="benchmark",
         )  # fmt: skip
 
     def trained(self, one: config.Experiment, limit: float) -> Trained:
         """As the experiment says, or until so many seconds are spent."""
+        assert one.train is not None
         key = f"{one.train.model_dump_json()} {limit}"
         if key not in self.trainings:
             self.trainings[key] = self._trained(one, limit)
         return self.trainings[key]
 
     def _trained(self, one: config.Experiment, limit: float) -> Trained:
-        data, started = self.task.data, time.process_time()
-        labels, counts = data.labels, list[list[int]]()
-        if one.train.subclasses > 1:
-            found = torch.from_numpy(features.classifier_features(self.classifier, data.images))
-            parts = subclasses.divided(found, data.labels, 10, one.train.subclasses, one.train.seed)
-            labels = parts * 10 + data.labels
-            counts = torch.bincount(data.labels * one.train.subclasses + parts).reshape(10, -1).tolist()
-        recipe = training.Recipe(**one.train.recipe(), snapshot_every=one.fid.every)
-        shape = weights.Shape(
-            data.images.shape[-1], 1, 10, **one.model.model_dump(), subclasses=counts,
-            null_label=recipe.label_dropout > 0, augment_dim=augmentation.dimension(recipe.families),
+        recipe, model, data, started = one.train, one.model, self.task.data, time.process_time()
+        assert recipe is not None and model is not None
+        targets, counts = data.labels, tuple[tuple[int, ...], ...]()
+        if recipe.subclasses > 1:
+            points = torch.from_numpy(features.classifier_features(self.classifier, data.images))
+            parts = subclasses.cluster(points, data.labels, 10, recipe.subclasses, recipe.seed)
+            targets, counts = labels.with_subclasses(data.labels, parts, 10)
+        space = LabelSpace(num_classes=10, subclasses=counts, null_label=recipe.label_dropout > 0)
+        channels, height, width = data.images.shape[1:]
+        denoiser = training.initialise(
+            lambda: NetworkDenoiser(
+                model, labels=space, image_shape=(channels, height, width),
+                augment_dim=augmentation.dimension(recipe.families),
+            ),
+            recipe.seed,
         )  # fmt: skip
-        state = training.State.start(training.initialise(shape.build, recipe.seed), recipe)
-        bfloat16 = one.train.precision != "float32" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        state = training.State.start(denoiser, recipe)
         training.train(
-            state, data.images, labels, recipe, until=recipe.iterations,
-            execution=training.Execution(precision=torch.bfloat16 if bfloat16 else torch.float32),
+            state, data.images, targets, recipe, until=recipe.iterations, snapshot_every=one.snapshot_every,
+            execution=training.Execution(precision=devices.precision(recipe.precision, CPU)),
             stop_signal=lambda: int(time.process_time() - started > limit),
         )  # fmt: skip
-        last = {f"last{ending}": average for ending, average in state.averages.items()}
-        print(f"{state.iteration} iterations, {time.process_time() - started:.0f} s", flush=True)
-        return Trained(shape, labels, {**state.snapshots, **last}, "last", time.process_time() - started)
+        last = {f"{LAST}{number}": weights for number, weights in enumerate(state.emas)}
+        spent = time.process_time() - started
+        print(f"{state.iteration} iterations, {spent:.0f} s", flush=True)
+        return Trained(denoiser, targets, {**state.snapshots, **last}, spent)
 
-    def tuned(self, base: Trained, block: config.Tune) -> dict[str, Tensor]:
-        objective = consistency.tuning(
-            iterations=block.iterations, stages=block.stages, noise_mean=block.noise_mean, noise_std=block.noise_std
-        )
-        recipe = training.Recipe(
-            **block.model_dump(include=set(training.Recipe.__dataclass_fields__)),
-            flip=False, log_every=1000, snapshot_every=block.iterations,
-        )  # fmt: skip
-        state = training.State.start(base.network(base.last), recipe)
+    def _tuned(self, base: Trained, name: str, block: config.Tune) -> NetworkDenoiser:
+        denoiser = base.with_weights(name)
+        objective = consistency.tuning(block, schedule=denoiser.schedule, prediction=denoiser.prediction)
+        common = block.model_dump(include=set(config.Recipe.model_fields))
+        recipe = config.Recipe(**common, ema_decays=(block.ema_decay,), flip=False, log_every=10**6)
+        state = training.State.start(denoiser, recipe)
         training.train(state, self.task.data.images, base.labels, recipe, until=block.iterations, objective=objective)
-        return state.average
+        denoiser.network.load_state_dict(state.emas[0])
+        return denoiser.eval()
 
-    def drawn(self, changes: Mapping[str, Any], seed: int) -> tuple[Split, float]:
-        """What a network draws in SECONDS, whole batches; and the seconds of its training and tuning."""
+    def sampled(self, changes: Mapping[str, Any], seed: int) -> tuple[Split, float]:
+        """What a network samples in so many seconds, whole batches; and the seconds of its training and tuning."""
         limit = float("inf")
         if "recipe" in changes:
             limit = changes.get("times_as_long", 1) * self.trained(self.task.experiment({}, seed), limit).seconds
         one = self.task.experiment(changes, seed)
-        base = self.trained(one, limit)
-        network, started = base.network(base.last + changes.get("average", "")), time.process_time()
-        if one.tune is not None:
-            network.load_state_dict(self.tuned(base, one.tune))
-        spent = base.seconds + time.process_time() - started
-        guidance, earlier = one.sample.guidance, None
-        if guidance is not None and guidance.from_step is not None:
-            earlier = base.network(str(guidance.from_step))
-        settings = None if guidance is None else guidance.model_dump()
-        run, _ = sampling.with_guidance(network, base.shape, settings, earlier)
-        solver, images, labels = one.sample.solver.model_dump(), list[Tensor](), list[Tensor]()
+        assert one.sample is not None
+        base, name = self.trained(one, limit), f"{LAST}{changes.get('ema', 0)}"
         started = time.process_time()
-        while time.process_time() - started < SECONDS:
-            first = BATCH * len(images)
-            made = sampling.draw(run, base.shape, solver, seed=0, first=first, count=BATCH, device=CPU)
-            images.append(made[0])
-            labels.append(made[1])
-        return self._selected(Split(torch.cat(images), torch.cat(labels)), changes.get("select", "keep")), spent
+        denoiser = base.with_weights(name) if one.tune is None else self._tuned(base, name, one.tune)
+        spent = base.seconds + time.process_time() - started
+        run: Denoiser = denoiser
+        if (guidance := one.sample.guidance) is not None:
+            weaker = None if guidance.from_step is None else base.with_weights(str(guidance.from_step))
+            run = Guided(denoiser, guidance, weaker)
+        images, started = list[Tensor](), time.process_time()
+        while not images or time.process_time() - started < self.seconds:
+            first = self.batch * len(images)
+            classes = balanced(first, self.batch, 10)
+            images.append(sample(run, one.sample.solver, classes, seed=0, first=first, device=CPU))
+        samples = Split(torch.cat(images), balanced(0, self.batch * len(images), 10))
+        return self._selected(samples, changes.get("select", "keep")), spent
 
-    def _selected(self, made: Split, label_noise: str) -> Split:
+    def _selected(self, samples: Split, label_noise: str) -> Split:
         if label_noise == "keep":
-            return made
-        judged = agreement.judge(self.classifier, made.images)
-        labels, left, _ = selection.repaired(made.labels, *judged, above=0.5, label_noise=label_noise)
-        return Split(made.images[left], labels[left])
+            return samples
+        predicted = agreement.predict(self.classifier, samples.images)
+        relabelled, left, _ = selection.without_label_noise(
+            samples.labels, *predicted, above=0.5, label_noise=label_noise
+        )
+        return Split(samples.images[left], relabelled[left])
 
 
 def row(name: str, networks: int, images: float, accuracies: list[float], seconds: float) -> str:
@@ -234,7 +275,7 @@ def row(name: str, networks: int, images: float, accuracies: list[float], second
 
 
 def write(name: str, head: str, rows: Mapping[str, str]) -> None:
-    """Replace a data set's section, but for rows that were not measured anew."""
+    """Replace a data set's section, apart from rows that were not measured again."""
     text = PAGE.read_text(encoding="utf-8")
     last = dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
     found = {line.split("|")[1].strip(): line for line in last.get(name, "").splitlines() if line.startswith("| ")}
@@ -242,43 +283,50 @@ def write(name: str, head: str, rows: Mapping[str, str]) -> None:
     table = {key: lines[key] for key in (*SWITCHES, REAL) if key in lines}
     last[name] = f"{head}\n\n{HEAD}" + "\n".join(table.values())
     intro = text.partition("\n## ")[0].rstrip()
-    PAGE.write_text("\n\n".join([intro, *(f"## {key}\n\n{one.strip()}" for key, one in last.items())]) + "\n")
+    sections = [f"## {key}\n\n{one.strip()}" for key, one in last.items()]
+    PAGE.write_text("\n\n".join([intro, *sections]) + "\n", encoding="utf-8")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = measuring.parser(__doc__)
     parser.add_argument("data", choices=("digits", "fashion"))
     parser.add_argument("switches", nargs="*", metavar="switch")
     parser.add_argument("--networks", type=int, default=1)
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if unknown := set(arguments.switches) - SWITCHES.keys():
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(SWITCHES)}")
     devices.set_up(1)
-    task = Task.digits() if arguments.data == "digits" else Task.fashion()
-    bench, count = Bench(task), len(task.held.labels)
+    task = Task.digits(arguments.toy) if arguments.data == "digits" else Task.fashion(arguments.toy)
+    bench, count = Bench(task, 0.0, 20) if arguments.toy else Bench(task), len(task.held.labels)
+    convnets = 2 if arguments.toy else CONVNETS
     wanted = [name for name in arguments.switches or SWITCHES if SWITCHES[name].get("recipe", "none") in task.blocks]
-    head = f"{SECONDS:g} s of drawing, {CONVNETS} ConvNets a network, {count:,} held-out images. On {machine()}."
+    head = (
+        f"{bench.seconds:g} s of sampling, {convnets} ConvNets per network, {count:,} held-out images. On {machine()}."
+    )
     rows = dict[str, str]()
+    print(HEAD, end="", flush=True)
 
-    def tell(name: str, *values: Any) -> None:
+    def report(name: str, *values: Any) -> None:
         rows[name] = row(name, *values)
         print(rows[name], flush=True)
-        write(arguments.data, head, rows)
+        if not arguments.toy:
+            write(arguments.data, head, rows)
 
     for name in wanted:
         accuracies, images, seconds = list[float](), list[int](), list[float]()
         for seed in range(arguments.networks):
-            made, spent = bench.drawn(SWITCHES[name], seed)
+            samples, spent = bench.sampled(SWITCHES[name], seed)
             one = task.experiment(SWITCHES[name], seed)
-            accuracies += [bench.accuracy(made, one, judge) for judge in range(CONVNETS)]
-            images.append(len(made.labels))
+            accuracies += [bench.accuracy(samples, one, convnet) for convnet in range(convnets)]
+            images.append(len(samples.labels))
             seconds.append(spent)
-        tell(name, arguments.networks, statistics.mean(images), accuracies, statistics.mean(seconds))
+        report(name, arguments.networks, statistics.mean(images), accuracies, statistics.mean(seconds))
     if not arguments.switches:
         one = task.experiment({}, 0)
-        accuracies = [bench.accuracy(task.data, one, judge) for judge in range(CONVNETS)]
-        tell(REAL, 0, len(task.data.labels), accuracies, 0)
+        accuracies = [bench.accuracy(task.data, one, convnet) for convnet in range(convnets)]
+        report(REAL, 0, len(task.data.labels), accuracies, 0)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

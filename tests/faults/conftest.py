@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.faults.running import NOBODY, make
+from benchmarks.processes import NOBODY
+from benchmarks.tiny import make
 
 
 @pytest.fixture(scope="session")

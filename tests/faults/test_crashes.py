@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from benchmarks.processes import NOBODY, Hindrance, run
+from benchmarks.tiny import JOBS, TEST_SET, TRAIN, TRAIN_SET, contents, remove
 from PIL import Image
 
 from diffdistill.data import image_files
 from tests.faults import fault
 from tests.faults.conftest import Disk
-from tests.faults.running import JOBS, NOBODY, TEST_SET, TRAIN, TRAIN_SET, Hindrance, contents, remove, run
 
 WRITERS = [
     "prepare",

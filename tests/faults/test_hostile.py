@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from benchmarks.tiny import JOBS, contents
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -30,7 +31,6 @@ from diffdistill.runtime import tensor_files
 from tests import command
 from tests.data.test_cifar import hundred, pack
 from tests.faults import fault
-from tests.faults.running import JOBS, contents
 
 MEGABYTE = 1 << 20
 FUZZ = settings(

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.processes import Ended
+from benchmarks.tiny import JOBS, Job, contents
 from PIL import Image
 
 from diffdistill import config
@@ -22,7 +24,6 @@ from diffdistill.errors import UserError
 from tests.data.test_cifar import hundred, pack
 from tests.data.test_idx import write as write_idx
 from tests.faults import fault
-from tests.faults.running import JOBS, Ended, Job, contents
 
 LEVELS = np.arange(0, 256, 16, dtype=np.uint8).reshape(4, 4)
 COLOURS = np.stack([LEVELS, LEVELS[::-1], LEVELS.T])

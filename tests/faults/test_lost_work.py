@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 import torch
+from benchmarks.kills import CHAINS, through_kills, undisturbed
+from benchmarks.processes import Hindrance, Process
+from benchmarks.tiny import JOBS, MODEL, TRAIN, Job, contents, left_over, remove, results
 
 from diffdistill.runtime import files, tensor_files
 from tests.faults import fault
-from tests.faults.killing import CHAINS, through_kills, undisturbed
-from tests.faults.running import JOBS, MODEL, TRAIN, Hindrance, Job, Process, contents, left_over, remove, results
 
 REPOSITORY = Path(__file__).parents[2]
 KILLS = 5

@@ -11,11 +11,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from benchmarks.processes import Hindrance, Process
+from benchmarks.tiny import Job, contents
 
 from diffdistill.data import fetching
 from diffdistill.errors import UserError
 from tests.faults import fault
-from tests.faults.running import Hindrance, Job, Process, contents
 from tests.workflow.conftest import copy_project
 
 CONTENT = bytes(range(256)) * 2000

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from benchmarks.tiny import CLASSIFIER, JOBS, REFERENCE, TEST_SET, TRAIN, TRAIN_SET, contents
 
 from diffdistill import config
 from diffdistill.classify import training
@@ -16,7 +17,6 @@ from diffdistill.errors import UserError
 from diffdistill.metrics import features, frechet
 from diffdistill.runtime import files, tensor_files
 from tests.faults import fault
-from tests.faults.running import CLASSIFIER, JOBS, REFERENCE, TEST_SET, TRAIN, TRAIN_SET, contents
 
 
 def rewritten(path: Path, **metadata: str | None) -> None:

@@ -1,12 +1,12 @@
 """A copy of the workflow with a tiny experiment, and one finished run of it that the tests share."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from benchmarks import projects
 
 REPOSITORY = Path(__file__).parents[2]
 TINY = """
@@ -25,9 +25,7 @@ Snakemake = Callable[..., subprocess.CompletedProcess[str]]
 
 def copy_project(folder: Path) -> Path:
     """The files that a user gets, without any results, and the tiny experiment as tiny.yaml."""
-    for name in ("workflow", "resources", "profiles", "slurm", "envs"):
-        shutil.copytree(REPOSITORY / name, folder / name)
-    shutil.copy(REPOSITORY / "config.yaml", folder / "config.yaml")
+    projects.copy(folder)
     (folder / "tiny.yaml").write_text(TINY)
     return folder
 

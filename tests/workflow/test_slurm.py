@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from benchmarks.slurm import IMPATIENT, freeze, jobs, running, wait_for
 
 from .conftest import copy_project
-from .slurm import IMPATIENT, freeze, jobs, running, wait_for
 
 pytestmark = pytest.mark.slow
 SMALL = """
