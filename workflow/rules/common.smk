@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from diffdistill import config as experiments
 from diffdistill.config.text import refuse_ambiguous
@@ -11,6 +12,8 @@ from diffdistill.errors import UserError
 from diffdistill.planning import report as reports
 from diffdistill.planning import sources
 from diffdistill.planning.gpus import count_gpus
+from diffdistill.planning import fitting
+from diffdistill.planning import minutes as times
 from diffdistill.planning.inputs import EXPORTS, INPUTS
 from diffdistill.planning.plan import Plan
 from diffdistill.planning.settings import SETTINGS, fetch_fingerprint, train_fingerprint
@@ -26,15 +29,28 @@ def asked(function, *arguments):
 
 
 # found from wherever the workflow is run, in a clone as well as as a module
-LEADERBOARD = str(Path(workflow.current_basedir).parent.parent / "resources" / "leaderboard.csv")
+ROOT = Path(workflow.current_basedir).parent.parent
+LEADERBOARD = str(ROOT / "resources" / "leaderboard.csv")
 asked(refuse_ambiguous, map(Path, workflow.configfiles))
 PLAN = Plan(asked(experiments.parse, config))
 asked(experiments.refuse_old_results, PLAN.config, Path("results"))
+asked(fitting.refuse_what_the_data_do_not_have, PLAN)
 
-# `python` is the interpreter that runs snakemake; with an environment per rule it is that environment's, and the
-# package is read from here
-if workflow.deployment_settings.deployment_method:
-    shell.prefix(f"export PYTHONPATH={shlex.quote(str(Path(workflow.basedir).parent / 'src'))}; ")
+
+def given_minutes():
+    """Runtimes that a profile or --set-resources gives to rules as plain numbers."""
+    asked_for = workflow.resource_settings.overwrite_resources
+    given = {name: values.get("runtime") for name, values in asked_for.items()}
+    return {name: number for name, number in given.items() if isinstance(number, int)}
+
+
+asked(times.require_time, PLAN, given_minutes())
+
+# `python` is the interpreter that runs snakemake; with an environment per rule (conda, a container) it is that
+# environment's, and the package is read from here; modules bring programs, but no environment
+BRINGING_PYTHON = {DeploymentMethod.CONDA, DeploymentMethod.APPTAINER}
+if BRINGING_PYTHON & set(workflow.deployment_settings.deployment_method):
+    shell.prefix(f"export PYTHONPATH={shlex.quote(str(ROOT / 'src'))}; ")
 else:
     shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
@@ -86,6 +102,11 @@ def split(name):
 def experiment_threads(wildcards):
     """CPU threads of a job that trains or measures the network."""
     return asked(PLAN.experiment, wildcards).threads
+
+
+def minutes(rule):
+    """A resource function: the minutes that the jobs of a rule ask for."""
+    return lambda wildcards, attempt: asked(times.minutes, PLAN, rule, wildcards, attempt)
 
 
 def named(files):

@@ -136,7 +136,8 @@ def _in_one_line(error: Exception, memory_setting: str) -> str | None:
     if exhausted or any(said in what for said in OUT_OF_MEMORY):
         return f"out of memory ({what[:200] or type(error).__name__}); give the job more, or lower {memory_setting}"
     if isinstance(error, OSError) and error.errno is not None and (error.filename or error.errno in REMEDIES):
-        reason, remedy = os.strerror(error.errno).lower(), REMEDIES.get(error.errno, "fix that")
+        reason, remedy = error.strerror or os.strerror(error.errno), REMEDIES.get(error.errno, "fix that")
+        reason = reason[:1].lower() + reason[1:]
         return f"{error.filename or 'a file'}: {reason}; {remedy}, then run the same command again"
     return None
 
