@@ -12,7 +12,7 @@ from diffdistill.errors import UserError
 from diffdistill.planning import report as reports
 from diffdistill.planning import sources
 from diffdistill.planning.gpus import count_gpus
-from diffdistill.planning import fitting
+from diffdistill.planning import checkout, fitting
 from diffdistill.planning import minutes as times
 from diffdistill.planning.inputs import EXPORTS, INPUTS
 from diffdistill.planning.plan import Plan
@@ -30,9 +30,10 @@ def asked(function, *arguments):
 
 # found from wherever the workflow is run, in a clone as well as as a module
 ROOT = Path(workflow.current_basedir).parent.parent
+asked(checkout.refuse_two_folders, ROOT)
 LEADERBOARD = str(ROOT / "resources" / "leaderboard.csv")
 asked(refuse_ambiguous, map(Path, workflow.configfiles))
-PLAN = Plan(asked(experiments.parse, config))
+PLAN = Plan(asked(experiments.parse, experiments.with_nulls(config, workflow.config_settings.config)))
 asked(experiments.refuse_old_results, PLAN.config, Path("results"))
 asked(fitting.refuse_what_the_data_do_not_have, PLAN)
 
@@ -124,9 +125,12 @@ def named_outputs(wildcards, output):
 
 
 def stage(name, launcher="-m", settings="--settings {params.settings:q}"):
-    """The command of a stage; it repeats a job by hand on any machine."""
+    """The command of a stage; it repeats a job by hand on any machine.
+
+    -P: a user's file called random.py or torch.py, in the folder where the workflow runs, is not imported.
+    """
     return (
-        f"exec python {launcher} diffdistill {name} {settings} --in {{params.inputs:q}} --out {{params.outputs:q}}"
+        f"exec python -P {launcher} diffdistill {name} {settings} --in {{params.inputs:q}} --out {{params.outputs:q}}"
         " --threads {threads} --log {log:q}"
     )
 
