@@ -40,7 +40,7 @@ ASKED: dict[str, tuple[str, dict[str, Any], int]] = {
     "a budget of ten hours": ("sample", {"sample": {"budget_seconds": 36_000}}, 650),
     "ten million images": ("sample", {"sample": {"budget_seconds": None, "images": 10_000_000}}, 20_000),
     "another set as large": ("resample", {"sample": {"budget_seconds": 36_000}}, 1250),
-    "a selection of them": ("selection", {"sample": {"budget_seconds": 36_000}, "select": {"method": "classifier"}}, 650),
+    "a selection of them": ("selection", {"sample": {"budget_seconds": 36_000}}, 650),
     "the shipped measurement": ("fid", {}, 120),
     "a large measurement": ("fid", {"fid": {"images": 2_000_000, "devices": 1}}, 4050),
     "the shipped protocol": ("evaluate", {}, 240),
@@ -215,8 +215,8 @@ def test_code_and_workflow_of_two_folders(tmp_path: Path) -> None:
 SHOWS = """
 rule which:
     output: "which.json"
-    params: code="import json, sys, os; json.dump([sys.executable, os.environ.get('PYTHONPATH')], open('which.json', 'w'))"
-    shell: "python -c {params.code:q}"
+    params: code="import json, sys, os; print(json.dumps([sys.executable, os.environ.get('PYTHONPATH')]))"
+    shell: "python -c {params.code:q} > {output}"
 """
 
 
@@ -235,12 +235,13 @@ def test_the_interpreter_of_a_job(tmp_path: Path, method: str | None, brings: bo
     bare = tmp_path / "bin"  # a shell that has no python of ours
     bare.mkdir()
     (bare / "python").symlink_to(sys.executable)
-    for name in ("apptainer", "conda"):
-        (bare / name).write_text("#!/bin/sh\necho 26.1.0 version 1.4.0\n")
+    info = json.dumps({"conda_prefix": str(tmp_path), "conda_version": "26.1.0", "platform": "linux-64"})
+    for name, said in {"apptainer": "apptainer version 1.4.0", "conda": info}.items():
+        (bare / name).write_text(f"#!/bin/sh\necho '{said}'\n")
         (bare / name).chmod(0o755)
     path = f"{bare}:/usr/bin:/bin" if brings else "/usr/bin:/bin"
     arguments = [] if method is None else ["--sdm", method]
-    ended = snakemake(project, {"PATH": path, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}, *arguments, "which.json")
+    ended = snakemake(project, {"PATH": path, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}, "which.json", *arguments)
     assert ended.code == 0, ended.said
     interpreter, packages = json.loads((project / "which.json").read_text())
     if brings:

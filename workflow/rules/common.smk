@@ -39,10 +39,10 @@ asked(fitting.refuse_what_the_data_do_not_have, PLAN)
 
 
 def given_minutes():
-    """Runtimes that a profile or --set-resources gives to rules as plain numbers."""
+    """Runtimes that a profile or --set-resources gives to rules as plain numbers, not as expressions."""
     asked_for = workflow.resource_settings.overwrite_resources
     given = {name: values.get("runtime") for name, values in asked_for.items()}
-    return {name: number for name, number in given.items() if isinstance(number, int)}
+    return {name: one.value for name, one in given.items() if one is not None and not one.is_evaluable()}
 
 
 asked(times.require_time, PLAN, given_minutes())
@@ -55,8 +55,9 @@ if BRINGING_PYTHON & set(workflow.deployment_settings.deployment_method):
 else:
     shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
-# a job that asks for a GPU waits until one is free; --resources gpu=N sets another number
-if "gpu" not in workflow.global_resources and workflow.local_exec:
+# on this machine a job that asks for a GPU waits until one is free; --resources gpu=N sets another number, and a cluster,
+# to which --jobs are submitted, counts its own
+if "gpu" not in workflow.global_resources and workflow.resource_settings.nodes is None:
     workflow.register_resource("gpu", count_gpus())
 
 
@@ -149,3 +150,20 @@ def copied(page, summary):
     """The command that puts a report where users look first."""
     pairs = ((page, "results/report.html"), (summary, "results/summary.txt"))
     return " && ".join(f"cp {shlex.quote(source)} {to}.part && mv {to}.part {to}" for source, to in pairs)
+
+
+def source_files(wildcards):
+    """What prepare waits for; after it has run, the dates of these files count for nothing."""
+    state = asked(sources.state, PLAN, wildcards.dataset)
+    return [ancient(path) if state.unchanged else path for path in state.inputs]
+
+
+def source_place(wildcards):
+    """Where a source lies."""
+    place = asked(PLAN.source, wildcards.dataset).file(wildcards.dataset)
+    return [] if place is None else [place]
+
+
+def reported_files(wildcards):
+    """All files that a report is made of."""
+    return asked(reports.inputs, PLAN, wildcards.report)

@@ -17,11 +17,12 @@ from diffdistill.errors import UserError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place if the block ends without an exception.
 
     What a killed process left of the same file is removed first. Raises OSError naming `path` if it cannot be written.
     """
+    path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = _temporary(path)
@@ -48,11 +49,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path | str) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; it takes the place of `path` if the block ends without an exception.
 
     Raises OSError naming a folder that cannot be written.
     """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.part-*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -99,7 +101,7 @@ def _about(path: Path, error: OSError) -> OSError:
     return OSError(error.errno, error.strerror, str(path))
 
 
-def require_room(path: Path, needed: int) -> None:
+def require_room(path: Path | str, needed: int) -> None:
     """Raises OSError naming `path` with the bytes needed and free, if its file system has fewer than `needed`.
 
     A quota shows only when it is reached.
@@ -110,9 +112,9 @@ def require_room(path: Path, needed: int) -> None:
         raise OSError(errno.ENOSPC, reason, str(path))
 
 
-def free(path: Path) -> int:
+def free(path: Path | str) -> int:
     """Bytes that this user may still write on the file system of `path`, whose folder may not exist yet."""
-    folder = path.parent
+    folder = Path(path).parent
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free
@@ -137,17 +139,19 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path | str, text: str) -> None:
+    path = Path(path)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path | str) -> Any:
     """Raises UserError if the file is missing or no JSON."""
+    path = Path(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -156,7 +160,7 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from error
 
 
-def read_record(path: Path, *keys: str) -> dict[str, Any]:
+def read_record(path: Path | str, *keys: str) -> dict[str, Any]:
     """A JSON object that has these keys. Raises UserError as read_json does, and naming a key that is not there."""
     record = read_json(path)
     missing = [key for key in keys if not isinstance(record, dict) or key not in record]
@@ -165,7 +169,8 @@ def read_record(path: Path, *keys: str) -> dict[str, Any]:
     return dict(record)
 
 
-def sha256(path: Path) -> str:
+def sha256(path: Path | str) -> str:
     """Hexadecimal digest of a file's bytes."""
+    path = Path(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
