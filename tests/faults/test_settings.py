@@ -80,7 +80,7 @@ MISFITS: dict[str, Case] = {
     ),
     "study-of-more-than-real": (
         {"sample": {"images": 5000}, "study": {"images_per_class": [200]}},
-        ["study.images_per_class 200", "a class has 124 train images"],
+        ["study.images_per_class 200", "have 1297 train images in all"],
     ),
     "challenge-of-more-than-sampled": (
         {"export": {"challenge_per_class": 10}}, ["export.challenge_per_class 10", "2 per class"],
@@ -118,7 +118,7 @@ UNSEEN: dict[str, Case] = {
     "fewer-samples-than-classes": ({"sample": {"images": 2}}, ["sample.images 2", "3 classes"]),
     "study-of-more-than-real": (
         {"sample": {"images": 5000}, "study": {"images_per_class": [9]}},
-        ["study.images_per_class 9", "a class has 8 train images"],
+        ["study.images_per_class 9", "have 24 train images in all"],
     ),
     "more-sub-classes-than-images": ({"train": {"subclasses": 9}}, ["train.subclasses 9", "8 train images"]),
     "patches-that-do-not-divide": ({"model": {"patch_size": 5}}, ["model.patch_size 5", "side of 8 pixels"]),

@@ -31,7 +31,7 @@ def asked(function, *arguments):
 # found from wherever the workflow is run, in a clone as well as as a module
 ROOT = Path(workflow.current_basedir).parent.parent
 asked(checkout.refuse_two_folders, ROOT)
-LEADERBOARD = str(ROOT / "resources" / "leaderboard.csv")
+LEADERBOARD = str(ROOT / "resources/leaderboard.csv")
 asked(refuse_ambiguous, map(Path, workflow.configfiles))
 PLAN = Plan(asked(experiments.parse, experiments.with_nulls(config, workflow.config_settings.config)))
 asked(experiments.refuse_old_results, PLAN.config, Path("results"))
@@ -42,7 +42,8 @@ def given_minutes():
     """Runtimes that a profile or --set-resources gives to rules as plain numbers, not as expressions."""
     asked_for = workflow.resource_settings.overwrite_resources
     given = {name: values.get("runtime") for name, values in asked_for.items()}
-    return {name: one.value for name, one in given.items() if one is not None and not one.is_evaluable()}
+    numbers = {name: one.value for name, one in given.items() if one is not None and not one.is_evaluable()}
+    return {name: minutes for name, minutes in numbers.items() if isinstance(minutes, int)}
 
 
 asked(times.require_time, PLAN, given_minutes())

@@ -16,7 +16,7 @@ rule report_settings:
             asked(reports.report, PLAN, wildcards.report, LEADERBOARD), sort_keys=False
         ),
     run:
-        files.write_text(Path(output.settings), params.settings + "\n")
+        files.write_text(Path(output.settings), f"{params.settings}\n")
 
 
 rule tables:

@@ -18,14 +18,16 @@ class Facts(Block):
     classes: Integer
     fewest: Integer
     """Train images of the smallest class, after validation and test images have been cut."""
+    images: Integer
+    """Train images of all classes."""
     height: Integer
     width: Integer
 
 
 PUBLISHED = {
-    "digits": Facts(classes=10, fewest=174, height=8, width=8),
-    "cifar100": Facts(classes=100, fewest=500, height=32, width=32),
-    "tinyimagenet": Facts(classes=200, fewest=500, height=64, width=64),
+    "digits": Facts(classes=10, fewest=174, images=1797, height=8, width=8),
+    "cifar100": Facts(classes=100, fewest=500, images=50_000, height=32, width=32),
+    "tinyimagenet": Facts(classes=200, fewest=500, images=100_000, height=64, width=64),
 }
 """By kind of source, before anything is cut."""
 
@@ -35,9 +37,16 @@ class Limit(Block):
 
     key: str
     value: Integer
-    rule: Literal["an image of each class", "a class has so many", "the samples have so many", "divides", "halves"]
+    rule: Literal[
+        "an image of each class",
+        "a class has so many",
+        "there are so many",
+        "the samples have so many",
+        "divides",
+        "halves",
+    ]
     samples: Integer = 0
-    """Images in all, for the third rule."""
+    """Images in all, for the rule about samples."""
 
     def problem(self, facts: Facts) -> str | None:
         """What is wrong, in one line without the file; None if nothing is."""
@@ -47,6 +56,8 @@ class Limit(Block):
             return f"there are {facts.classes} classes, and some would have no image; raise it"
         if self.rule == "a class has so many" and self.value > facts.fewest:
             return f"a class has {facts.fewest} train images; lower it"
+        if self.rule == "there are so many" and self.value * facts.classes > facts.images:
+            return f"{facts.classes} classes have {facts.images} train images in all; lower it"
         if self.rule == "the samples have so many" and self.value > share:
             return f"{self.samples} samples of {facts.classes} classes give {share} per class; lower it, or sample more"
         if self.rule == "divides" and side % self.value:
@@ -92,7 +103,7 @@ def _of_the_set(one: Experiment, left: int | None) -> Iterator[Limit]:
         if left is not None:
             yield Limit(key=key, value=value, rule="the samples have so many", samples=left)
     for count in one.study.images_per_class if one.study else ():
-        yield Limit(key="study.images_per_class", value=count, rule="a class has so many")
+        yield Limit(key="study.images_per_class", value=count, rule="there are so many")
 
 
 def _of_classes(one: Experiment) -> Iterator[Limit]:
@@ -147,7 +158,8 @@ def published(source: Source) -> Facts | None:
     whole = PUBLISHED.get(source.kind)
     if whole is None:
         return None
-    return whole.model_copy(update={"fewest": whole.fewest - sum(_cuts(source).values())})
+    cut = sum(_cuts(source).values())
+    return whole.model_copy(update={"fewest": whole.fewest - cut, "images": whole.images - whole.classes * cut})
 
 
 def cut_problem(source: Source, facts: Facts | None) -> str | None:

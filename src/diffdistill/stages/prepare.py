@@ -77,7 +77,7 @@ def _facts(parts: dict[str, _Part], classes: int) -> checks.Facts:
     train = parts["train"]
     fewest = np.bincount(train.split.labels[train.rows], minlength=classes).min()
     height, width = train.split.images.shape[2:]
-    return checks.Facts(classes=classes, fewest=int(fewest), height=height, width=width)
+    return checks.Facts(classes=classes, fewest=int(fewest), images=len(train.rows), height=height, width=width)
 
 
 def _path(source: Source, given: list[Path]) -> Path:
