@@ -71,8 +71,6 @@ class Environment:
     """What the project's folder is called."""
     streams: str = "pipe"
     """Where output goes: pipe, closed, or full for a full disk."""
-    closed: str | None = None
-    """A folder beside the project that may not be written."""
 
 
 def _variables(name: str, **variables: str) -> Environment:
@@ -93,11 +91,11 @@ ENVIRONMENTS = [
     _variables("another time zone", TZ="Asia/Kathmandu"),
     _variables("a fixed date of builds", SOURCE_DATE_EPOCH="0"),
     _variables("a home that does not exist", HOME="/proc/nobody"),
-    Environment("a home that may not be written", {"HOME": "{away}"}, closed="away"),
+    Environment("a home that is no folder", {"HOME": "{folder}/taken"}, {"taken": ""}),
     Environment(
         "caches that may not be written",
-        {"XDG_CACHE_HOME": "{away}", "MPLCONFIGDIR": "{away}/mpl", "TORCHINDUCTOR_CACHE_DIR": "{away}/inductor"},
-        closed="away",
+        {name: "{folder}/taken/cache" for name in ("XDG_CACHE_HOME", "MPLCONFIGDIR", "TORCHINDUCTOR_CACHE_DIR")},
+        {"taken": ""},
     ),
     _variables("a narrow terminal", COLUMNS="10", LINES="1", TERM="dumb"),
     _variables("colours asked for", FORCE_COLOR="1", CLICOLOR_FORCE="1", TERM="xterm-256color"),
@@ -130,8 +128,11 @@ ENVIRONMENTS = [
     Environment("the terminal's disk is full", streams="full"),
 ]
 
+NOT_FOR_SNAKEMAKE = {"PATH", "HOME", "XDG_CACHE_HOME"}
+"""Snakemake starts a shell, and keeps a cache of its own below the user's home."""
 SEEN_BY_SNAKEMAKE = [
-    *(one for one in ENVIRONMENTS if one.streams == "pipe" and "PATH" not in one.variables),
+    *(one for one in ENVIRONMENTS if one.streams == "pipe" and not NOT_FOR_SNAKEMAKE & one.variables.keys()),
+    _variables("a home that does not exist, and a cache", HOME="/proc/nobody", XDG_CACHE_HOME="{away}"),
     _variables("another profile in the shell", SNAKEMAKE_PROFILE="none"),
     _variables("a scheduler's variables", SLURM_JOB_ID="1", SLURM_CPUS_PER_TASK="7", PBS_JOBID="1", JOB_ID="1"),
     Environment("a profile of the user's", {"HOME": "{folder}"}, {".config/snakemake/mine/config.yaml": "cores: 1\n"}),
@@ -193,16 +194,12 @@ def write_files(folder: Path, environment: Environment) -> None:
 def started(command: list[str], folder: Path, away: Path, environment: Environment) -> Outcome:
     """A command in the environment, run to its end; what it said, as far as somebody listens."""
     variables = {name: value.format(folder=folder, away=away) for name, value in environment.variables.items()}
-    if environment.closed is not None:
-        (folder.parent / environment.closed).chmod(0o555)
     with Path("/dev/full").open("w") as full:
         out: Any = full if environment.streams == "full" else subprocess.PIPE
         ended = subprocess.run(
             command, cwd=folder, env={**os.environ, **variables}, stdin=subprocess.DEVNULL, stdout=out, timeout=280,
             stderr=subprocess.PIPE, preexec_fn=_before(environment),
         )  # fmt: skip
-    if environment.closed is not None:
-        (folder.parent / environment.closed).chmod(0o755)
     said = b"".join(text for text in (ended.stdout, ended.stderr) if text)
     return Outcome(ended.returncode, said.decode(errors="replace"))
 

@@ -268,3 +268,20 @@ def test_null_by_the_command_line(tmp_path: Path) -> None:
     (project / "config.yaml").write_text(yaml.safe_dump(values))
     ended = snakemake(project, {}, "--dry-run", "all", "--config", "experiments={other: null}")
     assert ended.code == 0 and "results/other" not in ended.said, ended.said
+
+
+@fault("G20", 'thousands of inputs: "Argument list too long"', "paths that begin alike go through one short word")
+def test_two_thousand_measurements_fit_into_a_command(tmp_path: Path) -> None:
+    project = copied_project(tmp_path / "project")
+    values = json.loads(json.dumps(CONFIG))
+    block = values["experiments"]["digits"]
+    block["train"] |= {"iterations": 2000, "slice_iterations": 2000}
+    block["fid"] = {"every": 1, "images": 100, "features": "classifier"}
+    values["experiments"] = {"an-experiment-with-a-name-that-tells-all-of-its-settings": block}
+    values["reports"] = {"tiny": list(values["experiments"])}
+    (project / "config.yaml").write_text(yaml.safe_dump(values))
+    table = "results/an-experiment-with-a-name-that-tells-all-of-its-settings/fid.csv"
+    ended = snakemake(project, {}, "--dry-run", "--printshellcmds", table)
+    assert ended.code == 0, ended.said
+    longest = max(ended.said.splitlines(), key=lambda line: len(line) if line.startswith("Shell command") else 0)
+    assert "checkpoint" in longest and len(longest.encode()) < 65_536

@@ -18,6 +18,7 @@ from diffdistill.planning.inputs import EXPORTS, INPUTS
 from diffdistill.planning.plan import Plan
 from diffdistill.planning.settings import SETTINGS, fetch_fingerprint, train_fingerprint
 from diffdistill.runtime import files
+from diffdistill.runtime.packing import pack
 
 
 def asked(function, *arguments):
@@ -115,7 +116,7 @@ def minutes(rule):
 def named(files):
     """name=path for every named file of a job, as a stage reads them."""
     paths = {name: [path] if isinstance(path, str) else path for name, path in files.items()}
-    return [f"{name}={path}" for name, some in paths.items() for path in some]
+    return [f"{name}={word}" for name, some in paths.items() for word in pack(some)]
 
 
 def named_inputs(wildcards, input):

@@ -21,6 +21,7 @@ from tqdm import tqdm
 from diffdistill.config.fields import Block, describe, read
 from diffdistill.errors import UserError
 from diffdistill.runtime import files, progress
+from diffdistill.runtime.packing import unpack
 
 logger = logging.getLogger("diffdistill")
 
@@ -80,7 +81,7 @@ def _named(pairs: Sequence[str], option: str) -> dict[str, list[Path]]:
         name, separator, path = pair.partition("=")
         if not separator or not path:
             raise UserError(f"{option} {pair}: write it as name=path")
-        files.setdefault(name, []).append(Path(path))
+        files.setdefault(name, []).extend(map(Path, unpack(path)))
     return files
 
 
