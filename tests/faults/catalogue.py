@@ -232,6 +232,8 @@ ELSEWHERE = [
      "tests/stages/test_checkpoint.py::test_nothing_is_written_if_no_distance_is_finite"),
     ("G30", "compiling falls back, and the account still says compiled", "the account says what ran",
      "tests/diffusion/test_running.py::test_a_compilation_that_fails_is_not_said_to_have_run"),
+    ("G30", "a compile cache that cannot be made ends jobs that compile nothing", "one warning, and another cache",
+     "tests/runtime/test_compiling.py::test_a_cache_that_cannot_be_made_is_replaced"),
     ("G31", "on and yes are the number 1", "refused by key",
      "tests/config/test_load.py::test_a_boolean_is_no_number"),
     ("G31", "a large seed given as text loses its last digits", "it keeps them",

@@ -16,6 +16,7 @@ from tests.faults.environments import (
     Tiny,
     commands,
     copied_project,
+    made,
     snakemake,
     started,
     write_files,
@@ -101,3 +102,31 @@ def test_used_as_a_module(tiny: Tiny, tmp_path: Path, arguments: list[str]) -> N
     (tmp_path / "Snakefile").write_text(MODULE.format(root=tiny.project))
     (tmp_path / "config.yaml").write_text((tiny.project / "config.yaml").read_text())
     planned_alike(tiny, snakemake(tmp_path, {}, *PLAN, *arguments))
+
+
+BENT = Environment(
+    "all at once",
+    {"MPLBACKEND": "TkAgg", "LC_ALL": "C", "PYTHONHASHSEED": "3", "TMPDIR": "{away}", "OMP_NUM_THREADS": "3"},
+    {"matplotlibrc": "font.size: 30\n", "random.py": "raise SystemExit('the wrong module')\n"},
+    umask=0o077,
+    folder="größe 'neu'",
+    streams="closed",
+)
+
+
+@fault("G24", "from another folder, or as a module, a run ends in the middle", "it runs to its end, to the same bytes")
+@pytest.mark.slow
+@pytest.mark.parametrize("module", [False, True], ids=["--directory", "module"])
+def test_a_whole_run(tiny: Tiny, undisturbed: Results, tmp_path: Path, module: bool) -> None:
+    folder, away = tmp_path / BENT.folder, tmp_path / "away"
+    folder.mkdir()
+    away.mkdir()
+    write_files(folder, BENT)
+    (folder / "config.yaml").write_text((tiny.project / "config.yaml").read_text())
+    (folder / "Snakefile").write_text(MODULE.format(root=tiny.project))
+    command = [sys.executable, "-P", "-m", "snakemake", "--cores", "2"]
+    where = ["all", "--snakefile", str(tiny.project / "workflow/Snakefile"), "--directory", str(folder)]
+    ended = started(command if module else [*command, *where], folder if module else tmp_path, away, BENT)
+    assert ended.code == 0, ended.said
+    results = made(folder)
+    assert [path for path in undisturbed if results.get(path) != undisturbed[path]] == []

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from diffdistill.config.fields import Block, describe, read
 from diffdistill.errors import UserError
-from diffdistill.runtime import files, progress
+from diffdistill.runtime import compiling, files, progress
 from diffdistill.runtime.packing import unpack
 
 logger = logging.getLogger("diffdistill")
@@ -179,6 +179,7 @@ def run(name: str, stage: Callable[[], Callable[[Job[S]], None]], settings: type
             raise UserError(f"--threads {arguments.threads}: at least 1 is needed")
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # before torch is imported by the stage
         inputs, outputs = _named(arguments.inputs, "--in"), _named(arguments.outputs, "--out")
+        compiling.set_cache()
         parsed = _settings(settings, arguments.settings, arguments.settings_file)
         stage()(Job(parsed, inputs, outputs, arguments.threads))
     except UserError as error:
