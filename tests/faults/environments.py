@@ -216,7 +216,7 @@ def _before(environment: Environment) -> Callable[[], None]:
 
 def copied_project(folder: Path) -> Path:
     """The files that a user gets, with the tiny experiment as the only one."""
-    for name in ("workflow", "resources", "profiles"):
+    for name in ("workflow", "resources", "profiles", "envs"):
         shutil.copytree(REPOSITORY / name, folder / name)
     (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     return folder
