@@ -283,5 +283,6 @@ def remove(folder: Path, *jobs: Job) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones too."""
-    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+    """Every file below a folder, hidden ones too, but not the counts of attempts, which a failure leaves."""
+    found = (file for file in sorted(folder.rglob("*")) if file.is_file() and file.suffix != ".attempts")
+    return {str(file.relative_to(folder)): file.read_bytes() for file in found}
