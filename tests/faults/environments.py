@@ -100,6 +100,7 @@ ENVIRONMENTS = [
     _variables("a narrow terminal", COLUMNS="10", LINES="1", TERM="dumb"),
     _variables("colours asked for", FORCE_COLOR="1", CLICOLOR_FORCE="1", TERM="xterm-256color"),
     _variables("warnings shown", PYTHONWARNINGS="always"),
+    _variables("warnings as errors", PYTHONWARNINGS="error"),
     _variables("assertions left out", PYTHONOPTIMIZE="2"),
     _variables("no bytecode", PYTHONDONTWRITEBYTECODE="1", PYTHONUNBUFFERED="1"),
     _variables("debugging switched on", PYTHONFAULTHANDLER="1", PYTHONDEVMODE="1"),
@@ -128,8 +129,8 @@ ENVIRONMENTS = [
     Environment("the terminal's disk is full", streams="full"),
 ]
 
-NOT_FOR_SNAKEMAKE = {"PATH", "HOME", "XDG_CACHE_HOME"}
-"""Snakemake starts a shell, and keeps a cache of its own below the user's home."""
+NOT_FOR_SNAKEMAKE = {"PATH", "HOME", "XDG_CACHE_HOME", "PYTHONWARNINGS"}
+"""Snakemake starts a shell, keeps a cache of its own below the user's home, and is not free of warnings."""
 SEEN_BY_SNAKEMAKE = [
     *(one for one in ENVIRONMENTS if one.streams == "pipe" and not NOT_FOR_SNAKEMAKE & one.variables.keys()),
     _variables("a home that does not exist, and a cache", HOME="/proc/nobody", XDG_CACHE_HOME="{away}"),
