@@ -14,7 +14,7 @@ Test = TypeVar("Test", bound=Callable[..., Any])
 @dataclass(frozen=True)
 class Fault:
     kind: str
-    """F01 to F35, the rows of catalogue.REPORTS."""
+    """One of catalogue.TITLES, such as F01."""
     what: str
     now: str
 

@@ -139,11 +139,11 @@ def test_a_diverging_training_stops_and_leaves_nothing_broken(project: Path) -> 
 
 @fault("F24", "a scheduler's warning reaches the shell, not the program", "each rule replaces its shell by the program")
 def test_no_shell_stands_between_a_signal_and_the_program() -> None:
-    rules = "".join(file.read_text() for file in (REPOSITORY / "workflow/rules").glob("*.smk"))
-    commands = re.findall(r"^    shell:\n        (.*)", rules, flags=re.MULTILINE)
-    assert len(commands) > 20 and all(command.startswith("stage(") for command in commands), commands
-    (made,) = re.findall(r"def stage\(.*?\n    return \(\n\s+f\"(.*?)\"", rules, flags=re.DOTALL)
-    assert made.startswith("exec python {launcher} diffdistill {name} ")
+    rules = [file.read_text() for file in (REPOSITORY / "workflow/rules").glob("*.smk")]
+    shells = [line for text in rules for line in re.findall(r"^    shell:\n\s+(.*)", text, re.MULTILINE)]
+    assert len(shells) > 10 and all(line.startswith("stage(") for line in shells), shells
+    (command,) = re.findall(r"def stage\(.*?return \(\s+f\"(.*?)\"", "".join(rules), re.DOTALL)
+    assert command.startswith("exec python")
 
 
 SNAKEFILE = """

@@ -1,11 +1,15 @@
 """If compilation fails, the plain way is taken; other errors are raised."""
 
 import logging
+import os
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
 
 from diffdistill.errors import UserError
+from diffdistill.runtime import compiling
 from diffdistill.runtime.compiling import Fallback, is_out_of_memory
 
 
@@ -51,3 +55,21 @@ def test_memory_that_ran_out_inside_of_a_compiled_call(error: Exception) -> None
     assert (
         is_out_of_memory(wrapped) and not is_out_of_memory(RuntimeError("no compiler")) and not is_out_of_memory(None)
     )
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_cache_that_cannot_be_made_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, asked: bool
+) -> None:
+    logging.getLogger("diffdistill").propagate = True
+    taken = tmp_path / (f"torchinductor_{os.getuid()}" if not asked else "taken")
+    taken.write_text("a file where a folder should be")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv(compiling.CACHE, str(taken))
+    if not asked:
+        monkeypatch.delenv(compiling.CACHE)
+    compiling.set_cache()
+    assert Path(os.environ[compiling.CACHE]).is_dir() and taken.is_file()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    compiling.set_cache()  # the new one can be written: nothing more is said
+    assert len(caplog.records) == 1

@@ -211,7 +211,8 @@ def test_mode_guidance_changes_the_images_and_repeats_them(
     guided, account = sampled_by({"per_class": 4, "weight": 0.5, "interval": [0.0, 1.0]})
     again, _ = sampled_by({"per_class": 4, "weight": 0.5, "interval": [0.0, 1.0]})
     assert not torch.equal(plain, guided) and torch.equal(guided, again)
-    assert account["modes"] == 4 and account["nfe"] == 4 and account["seconds"]["modes"] > 0
+    by = account["generator"]
+    assert by["modes"] == 4 and by["nfe"] == 4 and account["seconds"]["modes"] > 0
     settings = {"images": 12, "modes": {"per_class": 11}}
     assert command.main(arguments(network_file, tmp_path, settings, **inputs)) == 2
     assert "class 'a' has 10 images, but 11 modes are asked for" in capsys.readouterr().err

@@ -82,7 +82,7 @@ def test_too_few_left_is_refused_in_one_line(folder: Path, capsys: pytest.Captur
     inputs = {name: folder / name for name in ("samples", "classifier")}
     settings = {"select": {"method": "classifier", "label_noise": "drop", "per_class": 10}}
     code = command.run("selection", settings, inputs, {"distilled": folder / "none"})
-    assert code == 2 and "class 0 has 9 images, but 10 are asked for" in capsys.readouterr().err
+    assert code == 2 and "' has 9 images, but select.per_class is 10" in capsys.readouterr().err
     assert not (folder / "none").exists()
 
 

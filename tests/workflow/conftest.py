@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from benchmarks import projects
 
 REPOSITORY = Path(__file__).parents[2]

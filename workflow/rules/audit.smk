@@ -13,7 +13,7 @@ rule audit:
     threads: experiment_threads
     resources:
         mem_mb=16000,
-        runtime=120,
+        runtime=minutes("audit"),
         gpu=1,
     params:
         settings=settings("audit"),

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from diffdistill import config as experiments
 from diffdistill.config.text import refuse_ambiguous
@@ -11,10 +12,13 @@ from diffdistill.errors import UserError
 from diffdistill.planning import report as reports
 from diffdistill.planning import sources
 from diffdistill.planning.gpus import count_gpus
+from diffdistill.planning import checkout, fitting
+from diffdistill.planning import minutes as times
 from diffdistill.planning.inputs import EXPORTS, INPUTS
 from diffdistill.planning.plan import Plan
 from diffdistill.planning.settings import SETTINGS, fetch_fingerprint, train_fingerprint
 from diffdistill.runtime import files
+from diffdistill.runtime.packing import pack
 
 
 def asked(function, *arguments):
@@ -26,15 +30,30 @@ def asked(function, *arguments):
 
 
 # found from wherever the workflow is run, in a clone as well as as a module
-LEADERBOARD = str(Path(workflow.current_basedir).parent.parent / "resources" / "leaderboard.csv")
+ROOT = Path(workflow.current_basedir).parent.parent
+asked(checkout.refuse_two_folders, ROOT)
+LEADERBOARD = str(ROOT / "resources/leaderboard.csv")
 asked(refuse_ambiguous, map(Path, workflow.configfiles))
-PLAN = Plan(asked(experiments.parse, config))
+PLAN = Plan(asked(experiments.parse, experiments.with_nulls(config, workflow.config_settings.config)))
 asked(experiments.refuse_old_results, PLAN.config, Path("results"))
+asked(fitting.refuse_what_the_data_do_not_have, PLAN)
 
-# `python` is the interpreter that runs snakemake; with an environment per rule it is that environment's, and the
-# package is read from here
-if workflow.deployment_settings.deployment_method:
-    shell.prefix(f"export PYTHONPATH={shlex.quote(str(Path(workflow.basedir).parent / 'src'))}; ")
+
+def given_minutes():
+    """Runtimes that a profile or --set-resources gives to rules as plain numbers, not as expressions."""
+    asked_for = workflow.resource_settings.overwrite_resources
+    given = {name: values.get("runtime") for name, values in asked_for.items()}
+    numbers = {name: one.value for name, one in given.items() if one is not None and not one.is_evaluable()}
+    return {name: minutes for name, minutes in numbers.items() if isinstance(minutes, int)}
+
+
+asked(times.require_time, PLAN, given_minutes())
+
+# `python` is the interpreter that runs snakemake; with an environment per rule (conda, a container) it is that
+# environment's, and the package is read from here; modules bring programs, but no environment
+BRINGING_PYTHON = {DeploymentMethod.CONDA, DeploymentMethod.APPTAINER}
+if BRINGING_PYTHON & set(workflow.deployment_settings.deployment_method):
+    shell.prefix(f"export PYTHONPATH={shlex.quote(str(ROOT / 'src'))}; ")
 else:
     shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
@@ -89,10 +108,15 @@ def experiment_threads(wildcards):
     return asked(PLAN.experiment, wildcards).threads
 
 
+def minutes(rule):
+    """A resource function: the minutes that the jobs of a rule ask for."""
+    return lambda wildcards, attempt: asked(times.minutes, PLAN, rule, wildcards, attempt)
+
+
 def named(files):
     """name=path for every named file of a job, as a stage reads them."""
     paths = {name: [path] if isinstance(path, str) else path for name, path in files.items()}
-    return [f"{name}={path}" for name, some in paths.items() for path in some]
+    return [f"{name}={word}" for name, some in paths.items() for word in pack(some)]
 
 
 def named_inputs(wildcards, input):
@@ -104,9 +128,12 @@ def named_outputs(wildcards, output):
 
 
 def stage(name, launcher="-m", settings="--settings {params.settings:q}"):
-    """The command of a stage; it repeats a job by hand on any machine."""
+    """The command of a stage; it repeats a job by hand on any machine.
+
+    -P: a user's file called random.py or torch.py, in the folder where the workflow runs, is not imported.
+    """
     return (
-        f"exec python {launcher} diffdistill {name} {settings} --in {{params.inputs:q}} --out {{params.outputs:q}}"
+        f"exec python -P {launcher} diffdistill {name} {settings} --in {{params.inputs:q}} --out {{params.outputs:q}}"
         " --threads {threads} --log {log:q}"
     )
 

@@ -38,7 +38,7 @@ rule prepare:
     threads: 1
     resources:
         mem_mb=4000,
-        runtime=60,
+        runtime=minutes("prepare"),
     params:
         # a change of this alone runs the job again: where the content lies does not
         deciding=lambda wildcards: asked(sources.state, PLAN, wildcards.dataset).content.deciding,
@@ -63,7 +63,7 @@ rule classifier:
     threads: lambda wildcards: asked(PLAN.threads, wildcards.dataset)
     resources:
         mem_mb=16000,
-        runtime=60,
+        runtime=minutes("classifier"),
         gpu=1,
     params:
         settings=settings("classifier"),
@@ -87,7 +87,7 @@ rule fid_reference:
     threads: lambda wildcards: asked(PLAN.threads, wildcards.dataset)
     resources:
         mem_mb=16000,
-        runtime=60,
+        runtime=minutes("fid_reference"),
         gpu=1,
     params:
         settings=settings("fid_reference"),
@@ -112,7 +112,7 @@ rule real_run:
     threads: 1
     resources:
         mem_mb=16000,
-        runtime=240,
+        runtime=minutes("real_run"),
         gpu=1,
     params:
         settings=settings("real_run"),

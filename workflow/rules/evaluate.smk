@@ -13,7 +13,7 @@ rule evaluate:
     threads: 1
     resources:
         mem_mb=16000,
-        runtime=240,
+        runtime=minutes("evaluate"),
         gpu=1,
     params:
         settings=settings("evaluate"),
@@ -37,7 +37,7 @@ rule baseline:
     threads: 1
     resources:
         mem_mb=16000,
-        runtime=240,
+        runtime=minutes("baseline"),
         gpu=1,
     params:
         settings=settings("baseline"),

@@ -14,7 +14,7 @@ rule export:
     threads: 1
     resources:
         mem_mb=16000,
-        runtime=60,
+        runtime=minutes("export"),
     params:
         settings=settings("export"),
         inputs=named_inputs,

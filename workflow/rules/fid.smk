@@ -12,7 +12,7 @@ rule fid:
     threads: experiment_threads
     resources:
         mem_mb=lambda wildcards: 8000 + 8000 * asked(PLAN.experiment, wildcards).fid_devices,
-        runtime=120,
+        runtime=minutes("fid"),
         gpu=lambda wildcards: asked(PLAN.experiment, wildcards).fid_devices,
     params:
         # a change of it measures again; another number of devices does not
@@ -39,7 +39,7 @@ rule pilot:
     threads: experiment_threads
     resources:
         mem_mb=16000,
-        runtime=240,
+        runtime=minutes("pilot"),
         gpu=1,
     params:
         settings=settings("pilot"),

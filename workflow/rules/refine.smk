@@ -23,7 +23,7 @@ rule refine:
     threads: experiment_threads
     resources:
         mem_mb=16000,
-        runtime=720,
+        runtime=minutes("refine"),
         gpu=1,
     params:
         settings=settings("refine"),

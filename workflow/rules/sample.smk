@@ -12,7 +12,7 @@ rule tune:
     threads: experiment_threads
     resources:
         mem_mb=16000,
-        runtime=720,
+        runtime=minutes("tune"),
         gpu=1,
     params:
         settings=settings("tune"),
@@ -39,7 +39,7 @@ rule sample:
     threads: workflow.resource_settings.cores or 8  # the budget counts seconds: nothing else may run beside it
     resources:
         mem_mb=16000,
-        runtime=60,
+        runtime=minutes("sample"),
         gpu=1,
     params:
         settings=settings("sample"),
@@ -66,7 +66,7 @@ rule generate:
     threads: workflow.resource_settings.cores or 8  # as for sample
     resources:
         mem_mb=16000,
-        runtime=60,
+        runtime=minutes("generate"),
         gpu=1,
     params:
         settings=settings("generate"),
@@ -93,7 +93,7 @@ rule import_set:
     threads: 1
     resources:
         mem_mb=4000,
-        runtime=60,
+        runtime=minutes("import_set"),
     params:
         settings=settings("import_set"),
         inputs=named_inputs,
@@ -119,7 +119,7 @@ rule selection:
     threads: experiment_threads
     resources:
         mem_mb=16000,
-        runtime=60,
+        runtime=minutes("selection"),
         gpu=1,
     params:
         settings=settings("selection"),

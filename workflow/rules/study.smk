@@ -14,7 +14,7 @@ rule study_run:
     threads: 1
     resources:
         mem_mb=16000,
-        runtime=720,
+        runtime=minutes("study_run"),
         gpu=1,
     params:
         settings=settings("study_run"),
@@ -88,7 +88,7 @@ rule resample:
     threads: experiment_threads
     resources:
         mem_mb=16000,
-        runtime=120,
+        runtime=minutes("resample"),
         gpu=1,
     params:
         inputs=lambda wildcards, input: named(inputs("sample")(wildcards)),

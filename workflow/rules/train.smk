@@ -12,7 +12,7 @@ rule subclasses:
     threads: experiment_threads
     resources:
         mem_mb=16000,
-        runtime=60,
+        runtime=minutes("subclasses"),
         gpu=1,
     params:
         settings=settings("subclasses"),
@@ -37,7 +37,7 @@ rule train:
     threads: experiment_threads
     resources:
         mem_mb=lambda wildcards: 8000 + 8000 * asked(PLAN.experiment, wildcards).train.devices,
-        runtime=720,
+        runtime=minutes("train"),
         gpu=lambda wildcards: asked(PLAN.experiment, wildcards).train.devices,
     params:
         fingerprint=lambda wildcards: asked(train_fingerprint, PLAN, wildcards),  # a change of it retrains

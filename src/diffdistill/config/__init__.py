@@ -10,7 +10,7 @@ from diffdistill.config.export import Export
 from diffdistill.config.fid import INCEPTION_CHECKSUM, INCEPTION_URL, Checkpoint, Fid, Measurement
 from diffdistill.config.fields import Block, as_json, read
 from diffdistill.config.generator import Generator, SamplesGenerator, TrainGenerator
-from diffdistill.config.load import Config, parse, refuse_old_results
+from diffdistill.config.load import Config, parse, refuse_old_results, with_nulls
 from diffdistill.config.model import Model, ModelBlock, Prediction, UNetModel, UViTModel, parse_model
 from diffdistill.config.refine import Refine
 from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select, Solver
@@ -72,4 +72,5 @@ __all__ = [
     "read",
     "refuse_old_results",
     "split_checkpoint_name",
+    "with_nulls",
 ]

@@ -94,6 +94,21 @@ class Config(Block):
         return self.experiment(name).dataset or name
 
 
+NULLS = ("null", "Null", "NULL", "~", "")
+"""How YAML writes that there is no value."""
+
+
+def with_nulls(values: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with null where the overlay of the command line says so: Snakemake reads it as text."""
+    found = dict(values)
+    for key, value in overlay.items():
+        if isinstance(value, Mapping) and isinstance(found.get(key), Mapping):
+            found[key] = with_nulls(found[key], value)
+        elif value in NULLS and found.get(key) == value:
+            found[key] = None
+    return found
+
+
 def _without(names: Any, removed: list[Any]) -> Any:
     """A list without what was removed, None if nothing else was in it; anything but a list as it is."""
     if not isinstance(names, list | tuple) or not any(name in removed for name in names):

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from diffdistill.config import evaluation, fid, generator, model, refine, sampling, source, study, training
+from diffdistill.config import checks, evaluation, fid, generator, model, refine, sampling, source, study, training
 from diffdistill.config.fields import Block, Checksum, Name, NonNegativeInt, PositiveInt, UnitInterval
 
 
@@ -40,6 +40,8 @@ class Prepare(Settings):
     source: source.Source
     content: Content | None = None
     """null in a job that is run by hand."""
+    limits: tuple[checks.Limit, ...] = ()
+    """What the experiments ask of the data."""
 
 
 class ImportSet(Settings):

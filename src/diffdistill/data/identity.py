@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from diffdistill.runtime import files
@@ -23,6 +23,8 @@ class Record:
     """Everything that decides the splits."""
     inputs: list[str]
     """The files that the job was given."""
+    facts: dict[str, int] = field(default_factory=dict)
+    """Classes, images of the smallest class and their size, for the checks of a dry run."""
 
     def same_content(self, digests: Mapping[str, str]) -> bool:
         """Whether one of the digests is that of the recorded content."""

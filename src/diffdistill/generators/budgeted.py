@@ -1,5 +1,6 @@
 """Sampling within a budget of seconds: images go to disk as they come, and every second is accounted for."""
 
+import math
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from diffdistill.data import image_files
 from diffdistill.diffusion.labels import balanced
 from diffdistill.errors import UserError
 from diffdistill.generators import Generator
+from diffdistill.runtime import files
 from diffdistill.runtime.budget import BatchSize, Budget
 from diffdistill.runtime.progress import Bar
 
@@ -59,11 +61,14 @@ def sample_within(
 
     metadata: of the file, with the class names. budget: its clock has started; an infinite one needs `images`.
     batch_size: the largest; fixed: the only one but for the last batch. A failure leaves no file.
-    Raises BudgetError if not one image fits, or if the budget was exceeded.
+    Raises BudgetError if not one image fits, or if the budget was exceeded, and OSError if a fixed number of images
+    finds no room on the disk.
     """
     limited = budget.seconds != float("inf")
     if images is None and not limited:
         raise ValueError("give a number of images or a budget that is not infinite")
+    if images is not None:
+        files.require_room(Path(path), images * math.prod(generator.image_shape))
     with budget.phase("warm up"):  # the first call pays for allocation and choice of kernels; its image comes again
         before = budget.used
         generator.generate(0, balanced(0, 1, generator.num_classes))

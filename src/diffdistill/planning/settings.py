@@ -6,7 +6,7 @@ from pathlib import Path
 
 from diffdistill.config import INCEPTION_CHECKSUM, INCEPTION_URL, stages
 from diffdistill.errors import UserError
-from diffdistill.planning import sources
+from diffdistill.planning import fitting, sources
 from diffdistill.planning.inputs import EXPORTS
 from diffdistill.planning.plan import Plan, Wildcards
 
@@ -34,7 +34,8 @@ def fetch_fingerprint(plan: Plan, wildcards: Wildcards) -> str:
 
 def prepare(plan: Plan, wildcards: Wildcards) -> stages.Prepare:
     content = sources.state(plan, wildcards.dataset).content
-    return stages.Prepare(source=plan.source(wildcards.dataset), content=content)
+    limits = fitting.limits(plan, wildcards.dataset)
+    return stages.Prepare(source=plan.source(wildcards.dataset), content=content, limits=limits)
 
 
 def classifier(plan: Plan, wildcards: Wildcards) -> stages.Classifier:

@@ -1,5 +1,6 @@
 """Files that are whole or absent: written beside their name, flushed, then moved into place."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -30,11 +31,13 @@ def replacing(path: Path | str) -> Iterator[Path]:
     umask = os.umask(0)
     os.umask(umask)
     try:
-        temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would lock out the user's group
+        with suppress(OSError):  # some mounts have one mode for all files and refuse another
+            temporary.chmod(0o666 & ~umask)  # mkstemp's 0600 would lock out the user's group
         yield temporary
         _flush(temporary)
         temporary.replace(path)
-        _flush(path.parent)
+        with suppress(OSError):  # the file is whole and in place; the folder's flush hardens only its name
+            _flush(path.parent)
     except OSError as error:
         if error.errno is None or error.filename not in (None, str(temporary), str(path.parent)):
             raise  # of another file
@@ -93,13 +96,45 @@ def _temporary(path: Path) -> tuple[int, Path]:
 
 
 def _about(path: Path, error: OSError) -> OSError:
+    if error.errno == errno.ENOSPC:
+        return OSError(error.errno, f"{os.strerror(errno.ENOSPC)} ({megabytes(free(path))} free)", str(path))
     return OSError(error.errno, error.strerror, str(path))
+
+
+def require_room(path: Path | str, needed: int) -> None:
+    """Raises OSError naming `path` with the bytes needed and free, if its file system has fewer than `needed`.
+
+    A quota shows only when it is reached.
+    """
+    found = free(path)
+    if found < needed:
+        reason = f"{os.strerror(errno.ENOSPC)} ({megabytes(needed)} needed, {megabytes(found)} free)"
+        raise OSError(errno.ENOSPC, reason, str(path))
+
+
+def free(path: Path | str) -> int:
+    """Bytes that this user may still write on the file system of `path`, whose folder may not exist yet."""
+    folder = Path(path).parent
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
+
+
+NO_FSYNC = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+"""Errors of fsync on file systems without it; others say that bytes were lost."""
 
 
 def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NO_FSYNC:
+            raise
     finally:
         os.close(descriptor)
 

@@ -136,6 +136,7 @@ def main(argv: Sequence[str]) -> int:
     # what a scheduler warns by is passed on; a thread each until the processes say otherwise
     os.environ.setdefault("PET_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("PYTHONSAFEPATH", "1")  # as -P for a job of one process
     options = ["--standalone", "--local-addr", "localhost", "--nproc-per-node", count, "-m"]
     try:
         torchrun.main([*options, "--", *command])  # else it takes --log for one of its own

@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from diffdistill.config.fields import Block, describe, read
 from diffdistill.errors import UserError
-from diffdistill.runtime import files, progress
+from diffdistill.runtime import compiling, files, progress
+from diffdistill.runtime.packing import unpack
 
 logger = logging.getLogger("diffdistill")
 
@@ -80,7 +81,7 @@ def _named(pairs: Sequence[str], option: str) -> dict[str, list[Path]]:
         name, separator, path = pair.partition("=")
         if not separator or not path:
             raise UserError(f"{option} {pair}: write it as name=path")
-        files.setdefault(name, []).append(Path(path))
+        files.setdefault(name, []).extend(map(Path, unpack(path)))
     return files
 
 
@@ -154,7 +155,8 @@ def _in_one_line(error: Exception, memory_setting: str) -> str | None:
     if exhausted or any(said in what for said in OUT_OF_MEMORY):
         return f"out of memory ({what[:200] or type(error).__name__}); give the job more, or lower {memory_setting}"
     if isinstance(error, OSError) and error.errno is not None and (error.filename or error.errno in REMEDIES):
-        reason, remedy = os.strerror(error.errno).lower(), REMEDIES.get(error.errno, "fix that")
+        reason, remedy = error.strerror or os.strerror(error.errno), REMEDIES.get(error.errno, "fix that")
+        reason = reason[:1].lower() + reason[1:]
         return f"{error.filename or 'a file'}: {reason}; {remedy}, then run the same command again"
     return None
 
@@ -177,6 +179,7 @@ def run(name: str, stage: Callable[[], Callable[[Job[S]], None]], settings: type
             raise UserError(f"--threads {arguments.threads}: at least 1 is needed")
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # before torch is imported by the stage
         inputs, outputs = _named(arguments.inputs, "--in"), _named(arguments.outputs, "--out")
+        compiling.set_cache()
         parsed = _settings(settings, arguments.settings, arguments.settings_file)
         stage()(Job(parsed, inputs, outputs, arguments.threads))
     except UserError as error:

@@ -30,6 +30,7 @@ def save(path: Path | str, tensors: Mapping[str, torch.Tensor], metadata: Mappin
         header[name] = {"dtype": _dtype(tensor), "shape": list(tensor.shape), "data_offsets": [begin, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
+    files.require_room(path, 8 + len(text) + end)
     with files.replacing(path) as temporary, temporary.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for tensor in whole.values():

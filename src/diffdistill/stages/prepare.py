@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diffdistill.config import stages
+from diffdistill.config import checks, stages
 from diffdistill.config.source import Source
 from diffdistill.data import fetching, groups, identity, image_files, readers, splits, tree
 from diffdistill.data.raw import Array, RawData, SourceError, Split
@@ -48,6 +48,9 @@ def main(job: Job[stages.Prepare]) -> None:
         raise UserError(f"source: {error} (source.{error.argument})") from error
     except UserError as error:
         raise UserError(f"source: {error}") from error
+    facts = _facts(parts, len(raw.classes))
+    if problems := checks.problems(job.settings.limits, facts):
+        raise UserError("; ".join(problems))
     metadata = {
         "classes": json.dumps(raw.classes),
         "source": source.kind,
@@ -65,8 +68,16 @@ def main(job: Job[stages.Prepare]) -> None:
         logger.info("%s: %d images of %s, %d classes", name, len(part.rows), shape, len(raw.classes))
     if job.settings.content is not None:
         digests = {"sha256": raw.checksum} if source.kind == "digits" else tree.digests(path, skip=source.skip)
-        record = identity.Record(**job.settings.content.model_dump(mode="json"), digests=digests)
+        content = job.settings.content.model_dump(mode="json")
+        record = identity.Record(**content, digests=digests, facts=facts.model_dump())
         identity.write(job.output("record"), record)
+
+
+def _facts(parts: dict[str, _Part], classes: int) -> checks.Facts:
+    train = parts["train"]
+    fewest = np.bincount(train.split.labels[train.rows], minlength=classes).min()
+    height, width = train.split.images.shape[2:]
+    return checks.Facts(classes=classes, fewest=int(fewest), images=len(train.rows), height=height, width=width)
 
 
 def _path(source: Source, given: list[Path]) -> Path:

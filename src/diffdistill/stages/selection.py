@@ -18,6 +18,7 @@ from diffdistill.config.sampling import picked_setup
 from diffdistill.data import image_files, selection
 from diffdistill.data.image_files import ImageSet
 from diffdistill.data.raw import Array
+from diffdistill.errors import UserError
 from diffdistill.metrics import agreement, features
 from diffdistill.runtime import devices, files, provenance
 from diffdistill.runtime.program import Job
@@ -42,9 +43,8 @@ def main(job: Job[stages.Selection]) -> None:
 
             pick = selection.by_features(selection.GREEDY[select.method], of)
     if select.counts:
-        classes = len(samples.classes)
-        counts = [select.per_class] * classes if select.per_class else selection.quotas(select.images or 0, classes)
-        left = left[selection.per_class(labels[left], counts, pick)]
+        sizes = labels[left].bincount(minlength=len(samples.classes)).tolist()
+        left = left[selection.per_class(labels[left], _counts(select, sizes, samples.classes), pick)]
     kept = labels[left].bincount(minlength=len(samples.classes)).tolist()
     logger.info("method %s keeps %d of %d images, by class %s", select.method, len(left), len(samples.labels), kept)
     metadata = {
@@ -54,6 +54,16 @@ def main(job: Job[stages.Selection]) -> None:
         "selection": json.dumps({"sampled": len(samples.labels), "kept_by_class": kept, **account}, sort_keys=True),
     }
     image_files.save(job.output("distilled"), samples.images[left], labels[left], metadata)
+
+
+def _counts(select: Select, sizes: list[int], classes: list[str]) -> list[int]:
+    """How many images to keep of each class. Raises UserError if there are too few."""
+    if select.per_class is None:
+        return selection.fair_counts(select.images or 0, sizes)
+    for name, size in zip(classes, sizes, strict=True):
+        if size < select.per_class:
+            raise UserError(f"class '{name}' has {size} images, but select.per_class is {select.per_class}; lower it")
+    return [select.per_class] * len(sizes)
 
 
 def _select(job: Job[stages.Selection]) -> Select:

@@ -66,18 +66,20 @@ def _protocol(protocol: Protocol, run: Run, distilled: int) -> Protocol:
 
 
 def _kept(job: Job[stages.StudyRun], train: ImageSet, distilled: int) -> Tensor:
-    """Indices of the images trained on. Raises UserError if a class has too few."""
+    """Indices of the images trained on. Raises UserError if there are too few."""
     run, seed = job.settings.run, job.settings.seed
     every, count = selection.every(train.labels), run.images_per_class
     if count is not None:
-        fewest = int(train.labels.bincount(minlength=len(train.classes)).min())
-        if count > fewest:
+        wanted = count * len(train.classes)
+        if wanted > len(train.labels):
             raise UserError(
-                f"study.images_per_class: {count}, but a class of {job.input('train')} has {fewest}; remove {count}"
+                f"study.images_per_class: {count} makes {wanted} images, but {job.input('train')} has "
+                f"{len(train.labels)}; remove {count}"
             )
+        # of a class with fewer images all are taken, and the other classes share the rest
         if run.train_set == "distilled":
-            return selection.in_turn(train.labels)[: count * len(train.classes)]
-        return selection.at_random(train.labels, count * len(train.classes), seed)
+            return selection.in_turn(train.labels)[:wanted]
+        return selection.at_random(train.labels, wanted, seed)
     if run.budget_fraction is not None:
         return every[: max(1, round(run.budget_fraction * len(every)))]
     if run.train_set == "real-random" and distilled < len(every):

@@ -68,6 +68,9 @@ def _train_slice(job: Job[stages.Train], group: Processes) -> int:
             machine = {"devices": str(group.count), "precision": str(execution.precision).removeprefix("torch.")}
             metadata["machine"] = json.dumps(devices.describe(device) | machine)
             state = _take_up(fresh, job, progress, metadata)
+            every, kept = settings.snapshot_every, len(state.snapshots) // len(state.emas)
+            kept += settings.until // every - state.iteration // every
+            files.require_room(progress.output, state.bytes_with(kept))  # now, not after hours
             return state, _Reporting(stack, progress, metadata, settings, state.iteration)
 
         state, reporting = group.run_on_main(prepare) or (fresh(()), None)

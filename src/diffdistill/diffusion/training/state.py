@@ -85,6 +85,12 @@ class State:
         }
         tensor_files.save(Path(path), tensors, {**metadata, **own})
 
+    def bytes_with(self, snapshots: int) -> int:
+        """Bytes of the tensors of a saved state that holds the EMA weights of so many iterations."""
+        weights = sum(value.nbytes for value in self.denoiser.network.state_dict().values())
+        moments = 2 * sum(parameter.nbytes for parameter in self.denoiser.network.parameters())
+        return int(weights * (1 + len(self.emas) * (1 + snapshots)) + moments)
+
     def load(self, path: Path | str, *, same_slice: bool) -> dict[str, str]:
         """Take over a saved state; a new slice starts with neither snapshots nor history. Returns the metadata.
 
