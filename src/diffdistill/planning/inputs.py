@@ -254,6 +254,16 @@ def audit(plan: Plan, wildcards: Wildcards) -> Files:
     }
 
 
+def export(plan: Plan, wildcards: Wildcards) -> Files:
+    """The audit decides whether the distilled set may leave; without one it is not asked."""
+    folder = _results(wildcards)
+    audited = plan.experiment(wildcards).audit is not None
+    return {
+        "distilled": f"{folder}/distilled.safetensors",
+        "audit": [f"{folder}/audit.json"] if audited else [],
+    }
+
+
 def export_card(plan: Plan, wildcards: Wildcards) -> Files:
     one, folder = plan.experiment(wildcards), _results(wildcards)
     return {
@@ -271,26 +281,10 @@ EXPORTS: Mapping[str, str] = {"images": "images.zip", "parquet": "train.parquet"
 """The file of each form of the distilled set."""
 
 INPUTS: Mapping[str, Callable[[Plan, Wildcards], Files]] = {
-    "fid_reference": fid_reference,
-    "subclasses": subclasses,
-    "train": train,
-    "weights": weights,
-    "history": history,
-    "fid": fid,
-    "pilot": pilot,
-    "checkpoint": checkpoint,
-    "tune": tune,
-    "sample": sample,
-    "import_set": import_set,
-    "generate": generate,
-    "selection": selection,
-    "refine": refine,
-    "baseline": baseline,
-    "accuracy": accuracy,
-    "baselines": baselines,
-    "study_run": study_run,
-    "study": study,
-    "audit": audit,
-    "export_card": export_card,
-}
+    function.__name__: function
+    for function in (
+        fid_reference, subclasses, train, weights, history, fid, pilot, checkpoint, tune, sample, import_set, generate,
+        selection, refine, baseline, accuracy, baselines, study_run, study, audit, export, export_card,
+    )
+}  # fmt: skip
 """By rule."""
