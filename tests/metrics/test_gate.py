@@ -109,7 +109,7 @@ def test_one_measure_decides_and_flagged_ones_come_first() -> None:
     assert [one["verdict"] for one in gate.blocking(record)] == ["flagged", "cannot tell"]
 
 
-def people(seed: int, persons: int = 80, pictures: int = 10) -> tuple[Tensor, Array]:
+def people(seed: int, persons: int = 120, pictures: int = 10) -> tuple[Tensor, Array]:
     """Near-equal pictures uint8 (N, 1, 8, 8) of persons who differ much, and who is who; seed: of the pictures."""
     faces = torch.randint(256, (persons, 1, 8, 8), generator=generator("faces")).float().repeat_interleave(pictures, 0)
     images = (faces + 6 * torch.randn(faces.shape, generator=generator("people", seed))).clamp(0, 255).round().byte()
@@ -143,7 +143,7 @@ def test_an_audit_sees_copies_of_persons_only_if_it_knows_the_persons(known: boo
     ]
     verdicts = {one.name: one.verdict for one in measures}
     if known:
-        assert set(verdicts.values()) == {"flagged"} and units.units == 32
+        assert set(verdicts.values()) == {"flagged"} and units.units == 48
     else:
         assert "flagged" not in verdicts.values() and verdicts["copies"] == "pass"
 
