@@ -139,7 +139,7 @@ def test_an_audit_sees_copies_of_persons_only_if_it_knows_the_persons(known: boo
     measures = [
         gate.nearest("nearest_neighbour", memorisation.share_in_train(*hits, *real, seed=0), units),
         gate.excess("copies", *(memorisation.much_nearer(one[0]) for one in (near, base)), units, whole=True),
-        gate.membership("membership_distance", membership.membership(*scores, seed=0), units),
+        *gate.membership("membership_distance", membership.membership(*scores, seed=0), units),
     ]
     verdicts = {one.name: one.verdict for one in measures}
     if known:
@@ -170,7 +170,23 @@ def test_weights_overfitted_to_100_images_are_flagged_and_those_of_many_are_not(
         for some in (chosen, held_out.nonzero().flatten())
     ]  # fmt: skip
     found = gate.membership("membership_loss", membership.membership(*measured, seed=0), gate.HeldOut(100, 100))
-    assert found.verdict == ("flagged" if few else "pass"), found.reason
+    assert gate.verdict(found) == ("flagged" if few else "pass"), found
+
+
+def test_losses_of_overfitted_weights_are_flagged_by_both_measures() -> None:
+    random = np.random.default_rng(0)
+    for gap, expected in ((0.0, {"pass"}), (6.0, {"flagged"})):
+        losses = membership.membership(random.normal(size=1000), random.normal(size=1000) + gap, seed=0)
+        assert {one.verdict for one in gate.membership("membership_loss", losses, MANY)} == expected
+
+
+def test_a_few_members_that_are_known_by_heart_show_in_the_tail() -> None:
+    random = np.random.default_rng(0)
+    members = np.concatenate([random.normal(size=800), random.normal(size=200) - 10])
+    area, tail = gate.membership(
+        "membership_loss", membership.membership(members, random.normal(size=1000), seed=0), MANY
+    )
+    assert (area.verdict, tail.verdict) == ("pass", "flagged")
 
 
 def _digits() -> tuple[Tensor, Tensor, Tensor]:

@@ -93,6 +93,11 @@ def test_a_finished_set_is_audited_without_weights(plan_of: Planner) -> None:
         read(plan_of, "history", SAMPLES)
 
 
+def test_the_export_is_asked_of_the_audit_if_there_is_one(plan_of: Planner) -> None:
+    assert read(plan_of, "export", {})["audit"] == ["results/x/audit.json"]
+    assert read(plan_of, "export", {"audit": None})["audit"] == []
+
+
 def test_the_card_reads_the_audit_if_there_is_one(plan_of: Planner) -> None:
     assert read(plan_of, "export_card", {})["audit"] == ["results/x/audit.json"]
     assert read(plan_of, "export_card", {"audit": None})["audit"] == []

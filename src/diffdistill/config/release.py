@@ -8,7 +8,7 @@ from diffdistill.config.fields import Block, short
 
 MEASURES = (
     "identical", "copies", "nearest_neighbour", "nearest_neighbour_features", "membership_distance",
-    "membership_loss", "label_agreement",
+    "membership_distance_tail", "membership_loss", "membership_loss_tail", "label_agreement",
 )  # fmt: skip
 """All measures of the audit by name; `diffdistill.metrics.gate` has their thresholds."""
 

@@ -180,7 +180,7 @@ def _membership(
     found = {name: membership.membership(*_by_unit(of, some), seed=block.seed) for name, of in scores.items()}
     units = _units(some[1])
     gated = [name for name in ("distance", "loss") if name in found]
-    return found, [gate.membership(f"membership_{name}", found[name], units) for name in gated]
+    return found, [one for name in gated for one in gate.membership(f"membership_{name}", found[name], units)]
 
 
 def _by_unit(scores: list[Tensor], of: list[ImageSet]) -> list[Any]:
