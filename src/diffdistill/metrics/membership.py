@@ -44,21 +44,23 @@ def membership(members: Array, others: Array, *, seed: int) -> Membership:
     The interval of the area is a bootstrap's.
     """
     random = np.random.default_rng(derive_seed("membership", seed))
-    auc = _auc(members, others)
-    pool = np.concatenate([members, others])
-    shuffled, resampled = [], []
-    for _ in range(DRAWS):
-        mixed = random.permutation(pool)
-        shuffled.append(_auc(mixed[: len(members)], mixed[len(members) :]))
-        resampled.append(_auc(random.choice(members, len(members)), random.choice(others, len(others))))
+    sizes = len(members), len(others)
+    at_most, below = (np.searchsorted(np.sort(others), members, side) for side in ("right", "left"))
+
+    def area(times: Array, times_other: Array) -> float:
+        """With each member, and each of the sorted others, taken so many times."""
+        before = np.concatenate([[0], np.cumsum(times_other)])
+        return float(1 - (times * (before[at_most] + before[below])).sum() / (2 * sizes[0] * sizes[1]))
+
+    auc = area(*(np.ones(size, dtype=np.int64) for size in sizes))
+    ranks = stats.rankdata(np.concatenate([members, others]))
+    shuffled, resampled = np.empty(DRAWS), np.empty(DRAWS)
+    for draw in range(DRAWS):
+        in_members = random.permutation(ranks)[: sizes[0]].sum() - sizes[0] * (sizes[0] + 1) / 2
+        shuffled[draw] = 1 - in_members / (sizes[0] * sizes[1])
+        resampled[draw] = area(*(np.bincount(random.integers(0, n, n), minlength=n) for n in sizes))
     low, high = np.quantile(resampled, [0.025, 0.975]).tolist()
-    return Membership(auc, low, high, *_found(members, others), p_value(np.array(shuffled), auc))
-
-
-def _auc(members: Array, others: Array) -> float:
-    others = np.sort(others)
-    at_most, below = (np.searchsorted(others, members, side) for side in ("right", "left"))
-    return float(1 - (at_most + below).mean() / (2 * len(others)))
+    return Membership(auc, low, high, *_found(members, others), p_value(shuffled, auc))
 
 
 def _found(members: Array, others: Array) -> tuple[float, float, float]:
