@@ -223,6 +223,8 @@ def study_run(plan: Plan, wildcards: Wildcards) -> Files:
         files["distilled"] = f"{folder}/distilled.safetensors"
     if run.full_real_run:
         files["whole"] = f"{folder}/study/{run.full_real_run}/{wildcards.seed}.json"
+    if run.mix is not None:
+        files["real"] = plan.split(name, "train")
     if run.labels == "soft":
         files["classifier"] = plan.classifier(name)
     return files
