@@ -118,3 +118,8 @@ def test_a_study_reads_the_main_runs_too(plan_of: Planner) -> None:
     assert again["train"] == "results/x/resampling/1/distilled.safetensors"
     with pytest.raises(UserError, match=r"experiments.x.study is null"):
         read(plan_of, "study", {})
+
+
+def test_counts_of_real_images_read_the_train_split(plan_of: Planner) -> None:
+    assert "train" not in read(plan_of, "sample", {})
+    assert read(plan_of, "sample", {"sample": {"counts": "real"}})["train"].endswith("train.safetensors")

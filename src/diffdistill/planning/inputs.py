@@ -117,7 +117,7 @@ def tune(plan: Plan, wildcards: Wildcards) -> Files:
 def sample(plan: Plan, wildcards: Wildcards) -> Files:
     """The checkpoint or the tuned weights; with autoguidance earlier weights; the pilot's choice of a setup.
 
-    Mode guidance needs the classifier and the train split.
+    Mode guidance needs the classifier and the train split, and so do the counts of real images the split.
     """
     one, folder = plan.experiment(wildcards), _results(wildcards)
     if one.sample is None or not one.trains:
@@ -130,8 +130,9 @@ def sample(plan: Plan, wildcards: Wildcards) -> Files:
         guidances = [setup.guidance for setup in one.checkpoint.setups]
     if guides := _guides(wildcards, guidances):
         files["guide"] = guides
-    if one.sample.modes is not None:
+    if one.sample.modes is not None or one.sample.counts == "real":
         files["train"] = plan.split(wildcards.experiment, "train")
+    if one.sample.modes is not None:
         files["classifier"] = plan.classifier(wildcards.experiment)
     return files
 

@@ -4,6 +4,7 @@ The code of a user's generator runs in this stage alone. The clock starts before
 stops when the last image is on disk.
 """
 
+import json
 import logging
 
 from diffdistill.config import stages
@@ -39,8 +40,19 @@ def main(job: Job[stages.Generate]) -> None:
             generator = pipeline.load(block, real, seed=settings.seed, device=devices.best_device())
     metadata = {**sets.metadata_of(of_real), "made_by": made_by}
     try:
+        labels = image_files.load_labels_and_metadata(job.input("train"))[0]
+        counts = budgeted.class_counts(settings.counts, json.loads(metadata["classes"]), labels)
+    except UserError as error:
+        raise UserError(f"sample.counts: {error}") from error
+    try:
         account = budgeted.sample_within(
-            generator, output, metadata, budget=budget, images=settings.images, batch_size=settings.batch_size
+            generator,
+            output,
+            metadata,
+            budget=budget,
+            images=settings.images,
+            batch_size=settings.batch_size,
+            counts=counts,
         )
     except budgeted.BudgetError as error:
         raise UserError(f"sample.budget_seconds: {error}") from error
