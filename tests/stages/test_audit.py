@@ -135,3 +135,12 @@ def test_a_set_without_weights_is_audited_by_its_images(folder: Path) -> None:
     assert "membership_loss" not in verdicts(found) and found["verdict"] == "flagged"
     assert set(found["nearest"]) == {"pixels", "features"} and set(found["membership"]) == {"distance"}
     assert any(line.startswith("the weights of the generator") for line in found["not_audited"])
+
+
+@pytest.mark.parametrize(("distilled", "code"), [("fresh", 0), ("copies", 2), ("noise", 2), ("train", 2)])
+def test_the_export_takes_this_record(folder: Path, tmp_path: Path, distilled: str, code: int) -> None:
+    run(folder, distilled)
+    inputs = {"distilled": folder / distilled, "audit": folder / "audit.json"}
+    settings = {"form": "images", "protocol": PROTOCOL.model_dump(mode="json")}
+    assert command.run("export", settings, inputs, {"file": tmp_path / "images.zip"}) == code
+    assert (tmp_path / "images.zip").exists() == (code == 0)
