@@ -186,7 +186,7 @@ def record(task: Task, name: str, per_class: int, architectures: Sequence[str], 
         values = {"start": how, "images_per_class": per_class, **SETTINGS[task.name][per_class], **changes}
         block = config.read(Refine, values, "refine")
         found = refined(task, block.completed(task.protocol), source)
-        row |= {"refine": block.model_dump(mode="json", exclude_unset=True), "seconds": round(found.seconds),
+        row |= {"refine": block.model_dump(mode="json"), "seconds": round(found.seconds),
                 "iterations": found.iterations, "validation": found.validation, "ended": found.ended}  # fmt: skip
         fixed = (found.images, found.labels)
     for architecture in architectures:
@@ -220,14 +220,14 @@ HEAD = """# What small sets teach
 Written by `python -m benchmarks.small page` from the rows in small.jsonl, each appended when it was measured. Accuracy
 on the real test split, mean and standard deviation in per cent: five ConvNets of the experiment's protocol (three of
 other networks), hard labels, trained on the set's bytes as they are on disk. `random` sets differ from training to
-training, the others are one set each. Everything was chosen on validation. Seconds: of refining on one thread, short
-trainings on validation included.
+training, `modes` in the seed of k-means, the others are one set each. Settings were found on images held out of train
+and validation. Seconds: of refining on one thread of a busy machine, short trainings on validation included.
 """
 PUBLISHED = """## Published rows
 
 Gradient matching without augmentation (arXiv 2006.05929; figures of the readme of VICO-UoE/DatasetCondensation):
-ConvNet-3 of width 128, images as floats, on a GPU. Another protocol than ours; MNIST is other data
-than the digits above.
+ConvNet-3 of width 128, images as floats, on a GPU. Another protocol than ours; MNIST is other data than the digits
+above.
 
 | data | 1 per class | 10 per class | 50 per class |
 |---|---|---|---|
@@ -238,7 +238,7 @@ than the digits above.
 
 def page(rows: Sequence[dict[str, Any]]) -> str:
     """The tables; of a row that was measured twice the last one counts."""
-    last = {(row["data"], row["architecture"], row["set"], row["per_class"]): row for row in rows}
+    last = {_key(row): row for row in rows}
     parts = [HEAD]
     for data, title in (("digits", "Digits, 8x8"), ("fashion", "Fashion-MNIST, 28x28")):
         for architecture in ("convnet", "resnet18", "mobilenet"):
@@ -248,7 +248,25 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
         refining = [row for key, row in last.items() if key[:2] == (data, "convnet") and "refine" in row]
         if refining:
             parts.append(f"## {title}: how they were refined\n\n{_refining(refining)}\n")
+    earlier = [row for row in rows if row is not last[_key(row)]]
+    if earlier:
+        lines = [
+            f"- {row['data']}, {row['set']}, {row['per_class']} per class: {cell(row)}{_how(row)}" for row in earlier
+        ]
+        parts.append("## Measured before with other settings\n\n" + "\n".join(lines) + "\n")
     return "\n".join([*parts, PUBLISHED, f"On {machine()}.\n"])
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str, str, int]:
+    return row["data"], row["architecture"], row["set"], row["per_class"]
+
+
+def _how(row: dict[str, Any]) -> str:
+    """The settings of refining that were given."""
+    if "refine" not in row:
+        return ""
+    block = config.read(Refine, row["refine"], ROWS.name)
+    return f" ({block.iterations} iterations, start {block.start_pick}, validated with {len(block.validation_seeds)})"
 
 
 def _table(found: dict[tuple[str, int], dict[str, Any]]) -> str:
@@ -264,12 +282,12 @@ def _table(found: dict[tuple[str, int], dict[str, Any]]) -> str:
 
 
 def _refining(rows: Sequence[dict[str, Any]]) -> str:
-    lines = ["| set | per class | method | factor | iterations | seconds | validation |", "|---" * 7 + "|"]
+    lines = ["| set | per class | method | start | factor | iterations | seconds | validation |", "|---" * 8 + "|"]
     for row in sorted(rows, key=lambda row: (row["set"], row["per_class"])):
         block = config.read(Refine, row["refine"], ROWS.name)
         lines.append(
-            f"| {row['set']} | {row['per_class']} | {block.method} | {block.factor} | {row['iterations']} "
-            f"| {row['seconds']} | {100 * row['validation']:.1f} |"
+            f"| {row['set']} | {row['per_class']} | {block.method} | {block.start_pick} | {block.factor} "
+            f"| {row['iterations']} | {row['seconds']} | {100 * row['validation']:.1f} |"
         )
     return "\n".join(lines)
 

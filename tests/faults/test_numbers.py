@@ -77,7 +77,7 @@ def _protocol() -> dict[str, Any]:
 def test_splits_of_two_cuts_are_refused(project: Path) -> None:
     job = JOBS["evaluate"]
     again = replace(JOBS["prepare"], outputs={n: f"other/{n}.safetensors" for n in ("train", "validation", "test")})
-    assert again.run(project, seed=7).code == 0
+    assert again.within("source", seed=7).run(project).code == 0
     mixed = replace(job, inputs=[("train", TRAIN_SET), ("test", "other/test.safetensors")])
     mixed.run(project, train_set="real").refused(TRAIN_SET, "other/test.safetensors", '"seed": 0', '"seed": 7')
 

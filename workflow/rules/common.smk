@@ -38,8 +38,9 @@ if workflow.deployment_settings.deployment_method:
 else:
     shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
-# a job that asks for a GPU waits until one is free; --resources gpu=N sets another number
-if "gpu" not in workflow.global_resources and workflow.local_exec:
+# on this machine a job that asks for a GPU waits until one is free; --resources gpu=N sets another number, and a cluster,
+# to which --jobs are submitted, counts its own
+if "gpu" not in workflow.global_resources and workflow.resource_settings.nodes is None:
     workflow.register_resource("gpu", count_gpus())
 
 
@@ -124,3 +125,20 @@ def copied(page, summary):
     """The command that puts a report where users look first."""
     pairs = ((page, "results/report.html"), (summary, "results/summary.txt"))
     return " && ".join(f"cp {shlex.quote(source)} {to}.part && mv {to}.part {to}" for source, to in pairs)
+
+
+def source_files(wildcards):
+    """What prepare waits for; after it has run, the dates of these files count for nothing."""
+    state = asked(sources.state, PLAN, wildcards.dataset)
+    return [ancient(path) if state.unchanged else path for path in state.inputs]
+
+
+def source_place(wildcards):
+    """Where a source lies."""
+    place = asked(PLAN.source, wildcards.dataset).file(wildcards.dataset)
+    return [] if place is None else [place]
+
+
+def reported_files(wildcards):
+    """All files that a report is made of."""
+    return asked(reports.inputs, PLAN, wildcards.report)

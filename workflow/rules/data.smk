@@ -1,15 +1,3 @@
-def source_files(wildcards):
-    """What prepare waits for; after it has run, the dates of these files count for nothing."""
-    state = asked(sources.state, PLAN, wildcards.dataset)
-    return [ancient(path) if state.unchanged else path for path in state.inputs]
-
-
-def source_place(wildcards):
-    """Where a source lies."""
-    place = asked(PLAN.source, wildcards.dataset).file(wildcards.dataset)
-    return [] if place is None else [place]
-
-
 rule fetch:
     output:
         file="data/raw/{dataset}/{file}",

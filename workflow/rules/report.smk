@@ -1,8 +1,3 @@
-def reported_files(wildcards):
-    """All files that a report is made of."""
-    return asked(reports.inputs, PLAN, wildcards.report)
-
-
 rule report_settings:
     input:
         files=reported_files,

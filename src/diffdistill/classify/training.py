@@ -9,7 +9,6 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from diffdistill.classify import architectures
 from diffdistill.classify.convnet import ConvNet
@@ -19,6 +18,7 @@ from diffdistill.data.batches import batch_indices
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensor_files
 from diffdistill.runtime.compiling import Fallback
+from diffdistill.runtime.progress import Bar
 from diffdistill.runtime.seeds import derive_seed, generator
 
 COMPILE_PAYS = {"cpu": 1.5e13, "cuda": 3e15}
@@ -62,13 +62,13 @@ class Classifier(nn.Module):
         """uint8 (B, C, H, W) -> logits (B, K)."""
         return self.network(self.normalise(images))  # type: ignore[no-any-return]
 
-    def to_file(self, path: Path, classes: list[str], metadata: Mapping[str, str] = MappingProxyType({})) -> None:
+    def to_file(self, path: Path | str, classes: list[str], metadata: Mapping[str, str] = MappingProxyType({})) -> None:
         """A ConvNet as one safetensors file; metadata: how it was made. Raises ValueError for another network."""
         own = {"classes": json.dumps(classes), "convnet": json.dumps(self._convnet().arguments)}
         tensor_files.save(path, self.state_dict(), {**metadata, **own})
 
     @classmethod
-    def from_file(cls, path: Path) -> "Classifier":
+    def from_file(cls, path: Path | str) -> "Classifier":
         """In evaluation mode. Raises UserError if the file does not hold one."""
         tensors, metadata = tensor_files.load(path)
         try:
@@ -185,7 +185,7 @@ def fit(
         )
 
     sgd, count = optimiser(), len(images)
-    for step in tqdm(range(total_steps(protocol, count)), desc=progress, unit="step", disable=None):
+    for step in Bar(range(total_steps(protocol, count)), desc=progress, unit="step", disable=None):
         if protocol.schedule == "step" and step == drop_step(protocol, count):
             sgd = optimiser()  # the challenge starts a new one here: momentum is lost
         chosen = chosen_at(step, protocol, count, seed).to(device)

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from diffdistill.config.fields import Block, FilePath, Float, NonNegativeInt, PositiveFloat, PositiveInt, short
+from diffdistill.config.model import Model
 
 Form = Literal["auto", "folder", "parquet", "npz", "safetensors", "tensors"]
 """folder: one folder per class, or a zip or tar of it; tensors: torch's .pt and .pth."""
@@ -68,8 +69,8 @@ class WeightsGenerator(Block):
     kind: Literal["weights"]
     path: FilePath
     """A weights file of this workflow, or a checkpoint of the published U-ViT code."""
-    network: dict[str, int | float | bool | str] | None = None
-    """The network's keyword arguments, where the file does not say them."""
+    model: Model | None = None
+    """The network of a checkpoint of the published code, which does not say it; null: the file says it."""
     classes: tuple[str, ...] | Literal["as_source"] | None = None
     """Names of labels 0, 1, ... where the file has none."""
 

@@ -140,9 +140,12 @@ class Generate(Settings):
     """Generate as many labelled images as fit into the budget, by a generator that was not trained here."""
 
     lower_for_memory = "sample.batch_size"
-    generator: Annotated[generator.PythonGenerator | generator.PipelineGenerator, Field(discriminator="kind")]
+    generator: Annotated[
+        generator.WeightsGenerator | generator.PythonGenerator | generator.PipelineGenerator,
+        Field(discriminator="kind"),
+    ]
     sample: sampling.Sample
-    """Budget or number, batch size and seed; what is about a denoiser has no meaning here."""
+    """Solver, guidance and precision are for weights alone."""
 
 
 class Selection(Settings):

@@ -41,7 +41,7 @@ def png(image: Tensor, source_type: str) -> bytes:
     Raises UserError for another number of channels.
     """
     if image.shape[0] not in (1, 3):
-        raise UserError(f"export: images have {image.shape[0]} channels; a PNG takes 1 or 3")
+        raise UserError(f"images have {image.shape[0]} channels; a PNG takes 1 or 3")
     pixels = image.squeeze(0) if image.shape[0] == 1 else image.permute(1, 2, 0)
     buffer = io.BytesIO()
     Image.fromarray(pixels.contiguous().numpy()).save(buffer, "PNG", pnginfo=marks.png_mark(source_type))
@@ -57,18 +57,18 @@ def _places(labels: Tensor) -> Iterator[tuple[int, int]]:
         yield label, place
 
 
-def write_images(path: Path, data: ImageSet) -> None:
+def write_images(path: Path | str, data: ImageSet) -> None:
     """A zip of train/CLASS/PLACE.png, numbered within its class in the set's order. Raises UserError where png does."""
     folders, digits = folder_names(data.classes), len(str(max(1, len(data.labels) - 1)))
     of = marks.source_type(data.metadata)
-    with files.replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    with files.replacing(Path(path)) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for image, (label, place) in zip(data.images, _places(data.labels), strict=True):
             entry = zipfile.ZipInfo(f"train/{folders[label]}/{place:0{digits}d}.png")  # of 1980, whenever it is made
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, png(image, of))
 
 
-def write_parquet(path: Path, data: ImageSet) -> None:
+def write_parquet(path: Path | str, data: ImageSet) -> None:
     """A row an image in the set's order: `image` (PNG bytes and path) and `label`, as Hugging Face's datasets read it.
 
     Raises UserError if pyarrow is not installed.
@@ -77,9 +77,7 @@ def write_parquet(path: Path, data: ImageSet) -> None:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise UserError(
-            f"{path}: needs pyarrow; pip install 'diffdistill[export]', or take parquet out of export.formats"
-        ) from error
+        raise UserError(f"{path}: needs pyarrow; pip install 'diffdistill[export]', or leave Parquet out") from error
     features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": data.classes}}
     picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
     schema = pyarrow.schema(
@@ -87,7 +85,7 @@ def write_parquet(path: Path, data: ImageSet) -> None:
         metadata={"huggingface": json.dumps({"info": {"features": features}})},
     )
     of = marks.source_type(data.metadata)
-    with files.replacing(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
+    with files.replacing(Path(path)) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
         for first in range(0, len(data.labels), ROWS):
             rows = range(first, min(first + ROWS, len(data.labels)))
             pictures = [{"bytes": png(data.images[row], of), "path": f"{row}.png"} for row in rows]
@@ -105,13 +103,15 @@ def by_class(labels: Tensor, num_classes: int, per_class: int | None = None) -> 
     wanted = per_class or int(counts[smallest])
     if counts[smallest] < max(1, wanted):
         raise UserError(
-            f"export: class {smallest} has {counts[smallest]} images, {max(1, wanted)} are needed of each; "
-            "lower export.challenge_per_class, or draw or select more"
+            f"class {smallest} has {counts[smallest]} images, {max(1, wanted)} are needed of each; "
+            "ask for fewer per class, or sample or select more"
         )
     return torch.cat([(labels == label).nonzero().flatten()[:wanted] for label in range(num_classes)])
 
 
-def write_challenge(path: Path, data: ImageSet, mean: list[float], std: list[float], per_class: int | None) -> None:
+def write_challenge(
+    path: Path | str, data: ImageSet, mean: list[float], std: list[float], per_class: int | None
+) -> None:
     """The contest's file: one float32 tensor (K n, 3, H, W), normalised once, n images of each class in blocks.
 
     Its reader takes labels from the position and normalises nothing. mean, std: per channel, of images in 0..1.
@@ -120,5 +120,5 @@ def write_challenge(path: Path, data: ImageSet, mean: list[float], std: list[flo
     centre, spread = (torch.tensor(values).reshape(-1, 1, 1) for values in (mean, std))
     images = ((data.images[chosen].float() / 255 - centre) / spread).expand(-1, 3, -1, -1).contiguous()
     # through an open file: given a path, torch writes its random name into the archive
-    with files.replacing(path) as temporary, temporary.open("wb") as file:
+    with files.replacing(Path(path)) as temporary, temporary.open("wb") as file:
         torch.save(images, file)

@@ -24,7 +24,7 @@ _DIGITS = {"md5": 32, "sha256": 64}
 def fetch(
     addresses: Sequence[str],
     checksum: str | None,
-    destination: Path,
+    destination: Path | str,
     *,
     unchecked: bool = False,
     progress: bool = False,
@@ -36,6 +36,7 @@ def fetch(
     files, and with unchecked=True for files that are published without one: what came is then logged for the record.
     Raises UserError, in one line, naming every address with the checksum expected and found.
     """
+    destination = Path(destination)
     kind, expected = _parsed(checksum)
     if not addresses:
         raise UserError(f"{destination}: there is no address to fetch it from; give one")
@@ -68,15 +69,15 @@ def fetch(
     raise UserError(f"{destination} was not made: {'; '.join(failures)}; {remedy}")
 
 
-def require(path: Path, checksum: str, setting: str = "source.checksum") -> None:
+def require(path: Path | str, checksum: str, setting: str = "the checksum") -> None:
     """Raises UserError naming both checksums if the file's is another; checksum: "md5:..." or "sha256:...".
 
-    setting: where the config says it.
+    setting: what the caller calls it.
     """
     kind, expected = _parsed(checksum)
-    found = _digest(path, kind)
+    found = _digest(Path(path), kind)
     if found != expected:
-        raise UserError(f"{path}: expected {kind}:{expected}, found {kind}:{found}; get it again or mend {setting}")
+        raise UserError(f"{path}: expected {kind}:{expected}, found {kind}:{found}; get it again or fix {setting}")
 
 
 class _NotFetchedError(Exception):

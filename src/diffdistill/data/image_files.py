@@ -127,7 +127,7 @@ def load_labels_and_metadata(path: Path | str) -> tuple[Tensor, dict[str, str]]:
 def load_rows(path: Path | str, rows: Sequence[int]) -> Tensor:
     """The images uint8 (B, C, H, W) of some rows; the rest of the file is not read. Raises UserError as load does."""
     try:
-        images = tensor_files.load_rows(path, "images", rows)
+        images = tensor_files.load_rows(Path(path), "images", rows)
     except (KeyError, IndexError) as error:
         raise UserError(f"{path}: not a set of labelled images ({error}); make it again") from error
     if images.dtype != torch.uint8 or images.ndim != 4:
@@ -135,7 +135,7 @@ def load_rows(path: Path | str, rows: Sequence[int]) -> Tensor:
     return images
 
 
-def stored_images(path: Path) -> int:
+def stored_images(path: Path | str) -> int:
     """How many images a set counts as: fewer than it has if several were stored as one. Raises UserError as load does.
 
     A set says so under `stored_images` in its metadata.
@@ -147,7 +147,7 @@ def stored_images(path: Path) -> int:
     return min(int(stored), len(labels))
 
 
-def require_same_classes(path_a: Path, set_a: ImageSet, path_b: Path, set_b: ImageSet) -> None:
+def require_same_classes(path_a: Path | str, set_a: ImageSet, path_b: Path | str, set_b: ImageSet) -> None:
     """Raises UserError if two files do not have the same class names in the same order."""
     if set_a.classes != set_b.classes:
         differing = [pair for pair in zip(set_a.classes, set_b.classes, strict=False) if pair[0] != pair[1]]
@@ -178,7 +178,7 @@ def origin_of(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def require_same_origin(
-    path_a: Path, metadata_a: Mapping[str, str], path_b: Path, metadata_b: Mapping[str, str]
+    path_a: Path | str, metadata_a: Mapping[str, str], path_b: Path | str, metadata_b: Mapping[str, str]
 ) -> None:
     """Raises UserError if two files come from other archives, or from splits that were cut in other ways.
 
@@ -188,7 +188,7 @@ def require_same_origin(
         raise UserError(f"{path_a} and {path_b} do not belong together: {difference}; make both again")
 
 
-def require_same_shape(path_a: Path, set_a: ImageSet, path_b: Path, set_b: ImageSet) -> None:
+def require_same_shape(path_a: Path | str, set_a: ImageSet, path_b: Path | str, set_b: ImageSet) -> None:
     """Raises UserError if the images of two files differ in shape, or one has none."""
     for path, images in ((path_a, set_a.images), (path_b, set_b.images)):
         if not len(images):

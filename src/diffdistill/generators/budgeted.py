@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from diffdistill.data import image_files
 from diffdistill.diffusion.labels import balanced, in_proportion
 from diffdistill.errors import UserError
 from diffdistill.generators import Generator
 from diffdistill.runtime.budget import BatchSize, Budget
+from diffdistill.runtime.progress import Bar
 
 NAMED = 20
 """Classes that a message names."""
@@ -96,7 +96,7 @@ def sample_within(
     with (
         image_files.Writer(Path(path), generator.image_shape, metadata) as writer,
         ThreadPoolExecutor(1) as beside,  # a batch is written while the next one is sampled
-        tqdm(total=images, desc="sample", unit="image", disable=None) as bar,
+        Bar(total=images, desc="sample", unit="image", disable=None) as bar,
     ):
         run.fill(writer, beside, bar)
         if not run.done:
@@ -149,7 +149,7 @@ class _Run:
         self.done, self.late, self.batch_size = 0, 0, batch_size
         self.written: Future[float]
 
-    def fill(self, writer: image_files.Writer, beside: ThreadPoolExecutor, bar: "tqdm[Any]") -> None:
+    def fill(self, writer: image_files.Writer, beside: ThreadPoolExecutor, bar: Bar) -> None:
         """Sample and write; `late` is what came too late to be written in time."""
         budget = self._budget
 

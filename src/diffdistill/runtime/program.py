@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from diffdistill.config.fields import Block, describe, read
 from diffdistill.errors import UserError
-from diffdistill.runtime import files
+from diffdistill.runtime import files, progress
 
 logger = logging.getLogger("diffdistill")
 
@@ -96,7 +96,19 @@ class _FileHandler(logging.FileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
         logger.removeHandler(self)
+        if not any(isinstance(handler, _TqdmHandler) for handler in logger.handlers):
+            _add(_TqdmHandler())
         logger.warning("%s: the log cannot be written (%s); going on without it", self.baseFilename, sys.exc_info()[1])
+
+
+class _Formatter(logging.Formatter):
+    """Names the level of warnings and errors, by which the workflow's terminal finds them in a log."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+        level = record.levelname.lower()
+        if record.levelno >= logging.WARNING and not record.message.startswith(f"{level}: "):
+            record.message = f"{level}: {record.message}"
+        return super().formatMessage(record)
 
 
 def _start_log() -> None:
@@ -107,10 +119,16 @@ def _start_log() -> None:
 
 
 def _add(handler: logging.Handler) -> None:
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(_Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     if _is_worker():
         handler.addFilter(_only_errors)
     logger.addHandler(handler)
+
+
+def _leave_terminal(log: Path) -> None:
+    """Log to the file alone, and write progress beside it: the workflow shows both."""
+    logger.handlers = [handler for handler in logger.handlers if not isinstance(handler, _TqdmHandler)]
+    progress.write_to(progress.beside(log))
 
 
 def _log_to(path: Path) -> Path | None:
@@ -152,6 +170,8 @@ def run(name: str, stage: Callable[[], Callable[[Job[S]], None]], settings: type
     try:
         if arguments.log is not None and not _is_worker():
             kept = _log_to(arguments.log)
+            if progress.is_hidden():
+                _leave_terminal(arguments.log)
         logger.info("command: %s", shlex.join(sys.orig_argv))
         if arguments.threads < 1:
             raise UserError(f"--threads {arguments.threads}: at least 1 is needed")

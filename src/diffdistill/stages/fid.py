@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from diffdistill.classify.training import Classifier
 from diffdistill.config import Measurement, as_json, stages
@@ -28,6 +27,7 @@ from diffdistill.metrics import agreement, features, frechet, manifold
 from diffdistill.runtime import devices, files, processes, tensor_files
 from diffdistill.runtime.processes import Processes
 from diffdistill.runtime.program import Job
+from diffdistill.runtime.progress import Bar
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def _features(
     points = [torch.zeros(block.images, width) for width in widths]
     starts = range(0, block.images, block.batch_size)
     own, hidden = starts[group.share(len(starts))], None if group.is_main else True
-    for first in tqdm(own, desc="fid", unit="batch", disable=hidden):
+    for first in Bar(own, desc="fid", unit="batch", disable=hidden):
         count = min(block.batch_size, block.images - first)
         images = generator.generate(first, balanced(first, count, generator.num_classes))
         for values, embed in zip(points, embeddings, strict=True):

@@ -10,7 +10,6 @@ import time
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from diffdistill.classify import evaluation, training
 from diffdistill.config import Select, as_json, stages
@@ -24,6 +23,7 @@ from diffdistill.generators.diffusion import DiffusionGenerator
 from diffdistill.metrics import agreement, ranking
 from diffdistill.runtime import devices, files
 from diffdistill.runtime.program import Job
+from diffdistill.runtime.progress import Bar
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +98,7 @@ def _samples(job: Job[stages.Pilot], checkpoint: Checkpoint) -> tuple[ImageSet, 
     labels = balanced(0, count, num_classes)
     batches: list[Tensor] = [
         generator.generate(first, labels[first : first + batch_size])
-        for first in tqdm(range(0, count, batch_size), desc="sample", unit="batch", disable=None)
+        for first in Bar(range(0, count, batch_size), desc="sample", unit="batch", disable=None)
     ]
     return ImageSet(torch.cat(batches), labels, checkpoint.classes, dict(checkpoint.metadata)), generator.nfe
 

@@ -39,7 +39,7 @@ def main(job: Job[stages.Prepare]) -> None:
     source = job.settings.source
     path = _path(source, job.inputs.get("source", []))
     if source.checksum is not None and path.is_file():
-        fetching.require(path, source.checksum)
+        fetching.require(path, source.checksum, "source.checksum")
     try:
         raw = readers.read(path, source)
         found = _groups(source, raw)

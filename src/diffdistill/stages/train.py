@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from diffdistill.config import stages
 from diffdistill.data import fetching, image_files
@@ -26,6 +25,7 @@ from diffdistill.errors import UserError
 from diffdistill.runtime import devices, files, processes
 from diffdistill.runtime.processes import Processes
 from diffdistill.runtime.program import Job
+from diffdistill.runtime.progress import Bar
 from diffdistill.runtime.resuming import Progress, StopSignal
 
 logger = logging.getLogger(__name__)
@@ -192,7 +192,7 @@ class _Reporting:
         self.clock = time.monotonic()
         folder = progress.output.parent / "tensorboard"
         self.curves = stack.enter_context(_curves(folder, first)) if self.block.tensorboard else None
-        self.bar = stack.enter_context(tqdm(total=self.until, initial=first, desc="train", unit="it", disable=None))
+        self.bar = stack.enter_context(Bar(total=self.until, initial=first, desc="train", unit="it", disable=None))
 
     def __call__(self, state: training.State) -> None:
         self.bar.update()

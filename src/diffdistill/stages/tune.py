@@ -7,10 +7,8 @@ import json
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from diffdistill.config import stages
 from diffdistill.data import image_files
@@ -18,6 +16,7 @@ from diffdistill.diffusion import checkpoints, consistency, subclasses, training
 from diffdistill.errors import UserError
 from diffdistill.runtime import devices, files, tensor_files
 from diffdistill.runtime.program import Job
+from diffdistill.runtime.progress import Bar
 from diffdistill.runtime.resuming import Progress, StopSignal
 
 logger = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ def _tune(job: Job[stages.Tune], progress: Progress) -> int:
             state.load(progress.path, same_slice=True)
             logger.info("resuming from %s at iteration %d", progress.path, state.iteration)
     stop = StopSignal()
-    with tqdm(total=block.iterations, initial=state.iteration, desc="tune", unit="it", disable=None) as bar:
+    with Bar(total=block.iterations, initial=state.iteration, desc="tune", unit="it", disable=None) as bar:
         signal = training.train(
             state, data.images.to(device), labels.to(device), recipe, until=block.iterations,
             objective=consistency.tuning(block, schedule=denoiser.schedule, prediction=denoiser.prediction),
@@ -99,7 +98,7 @@ def _execution(job: Job[stages.Tune], device: torch.device) -> training.Executio
 
 
 def _after_iteration(
-    progress: Progress, metadata: dict[str, str], bar: "tqdm[Any]", log_every: int
+    progress: Progress, metadata: dict[str, str], bar: Bar, log_every: int
 ) -> Callable[[training.State], None]:
     """Show, log and save."""
 

@@ -68,7 +68,7 @@ def matched(
     if labels.dtype.kind == "U":
         names = sorted({str(one) for one in labels})
         labels = np.searchsorted(np.array(names), labels)
-    order, how = _order(path, names, given, real)
+    order, how = order_of(path, names, given, real)
     soft = None
     if labels.ndim == 2:
         if labels.shape[1] != len(order):
@@ -95,10 +95,13 @@ def _positions(path: Path, count: int, num_classes: int) -> Array:
     return np.repeat(np.arange(num_classes), count // num_classes)
 
 
-def _order(
+def order_of(
     path: Path, names: list[str] | None, given: Sequence[str] | Literal["as_source"] | None, real: RealSet
 ) -> tuple[Array, str]:
-    """int64 (K,): the real class of the file's label 0, 1, ..., and where that is known from."""
+    """int64 (K,): the real class of the file's label 0, 1, ..., and where that is known from.
+
+    names: of these labels; given: a caller's. Raises UserError if the order is not known or a name is no class.
+    """
     if names is not None:
         numbers = _numbers_of(names)
         if numbers is None:
@@ -107,7 +110,7 @@ def _order(
             return _places(path, names, real), "classes by name"
         if len(numbers) != len(real.classes):
             raise UserError(f"{path}: {len(numbers)} numbered classes, the real data has {len(real.classes)}")
-        order, how = _order(path, None, given, real)  # folders and texts that are numbers name no class
+        order, how = order_of(path, None, given, real)  # folders and texts that are numbers name no class
         return order[numbers], how
     if given == "as_source":
         return _places(path, real.published_order or real.classes, real), "classes numbered as in the real data set"
