@@ -109,3 +109,18 @@ def test_a_compiled_training_is_the_same_training() -> None:
     )  # fmt: skip
     for name, value in plain.state_dict().items():
         torch.testing.assert_close(compiled.state_dict()[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_accuracies_by_class() -> None:
+    class Constant(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = torch.nn.Parameter(torch.tensor([0.0, 1.0, 0.0, 0.0]))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.bias + torch.nn.functional.one_hot(images[:, 0, 0, 0].long(), 4) * 2
+
+    images = torch.tensor([0, 0, 0, 1, 1, 3], dtype=torch.uint8).reshape(-1, 1, 1, 1)
+    labels = torch.tensor([0, 0, 1, 1, 1, 0])  # class 2 and 3 have no image
+    found = training.class_accuracies(Constant(), images, labels, 4)  # type: ignore[arg-type]
+    assert found == pytest.approx([2 / 3, 2 / 3])

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from diffdistill.config import Guidance, Sample, SamplingSetup, Select, Solver
 from diffdistill.config.sampling import SOLVERS, picked_setup
@@ -71,3 +72,13 @@ def test_a_picked_setup_is_read_and_checked() -> None:
     assert picked_setup({"setup": {"solver": {"nfe": 3}}}, "a.json").solver == Solver(nfe=3)
     with pytest.raises(UserError, match=r"a\.json: unknown key 'solvr'"):
         picked_setup({"setup": {"solvr": {}}}, "a.json")
+
+
+def test_counts_of_classes() -> None:
+    assert Sample(images=10, counts={7: 4, "cat": 6}).counts == {"7": 4, "cat": 6}  # type: ignore[dict-item]
+    with pytest.raises(ValidationError, match="no class has an image"):
+        Sample(images=10, counts={"cat": 0})
+    with pytest.raises(ValidationError, match="modes take the images of balanced classes in turn"):
+        Sample(images=10, counts="real", modes={})  # type: ignore[arg-type]
+    with pytest.raises(ValidationError):
+        Sample(images=10, counts="equal")  # type: ignore[arg-type]

@@ -56,6 +56,13 @@ def test_the_zip_is_an_image_folder(tmp_path: Path, channels: int) -> None:
     assert np.array_equal(ours.train_labels, data.labels[order].numpy())
 
 
+def test_every_picture_names_its_digital_source_type(tmp_path: Path) -> None:
+    export.write_images(tmp_path / "images.zip", drawn(count=4))
+    with zipfile.ZipFile(tmp_path / "images.zip") as archive:
+        marked = [b"digitalsourcetype/trainedAlgorithmicMedia" in archive.read(name) for name in archive.namelist()]
+    assert marked == [True] * 4
+
+
 def test_the_challenges_file_scores_as_our_images_do(tmp_path: Path) -> None:
     data, statistics = drawn(), ([0.5, 0.4, 0.3], [0.2, 0.25, 0.3])
     export.write_challenge(tmp_path / "challenge.pt", data, *statistics, None)

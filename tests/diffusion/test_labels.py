@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from diffdistill.diffusion.labels import LabelSpace, balanced
+from diffdistill.diffusion.labels import LabelSpace, balanced, in_proportion
 
 COUNTS = ((6, 2), (5, 5), (9, 1))
 
@@ -40,3 +40,12 @@ def test_a_subclass_without_images_is_never_sampled() -> None:
 def test_without_subclasses_labels_are_classes() -> None:
     classes = balanced(0, 10, 3)
     assert torch.equal(LabelSpace(num_classes=3).sample(classes, seed=0, first=0), classes)
+
+
+def test_every_prefix_follows_the_counts() -> None:
+    assert torch.equal(in_proportion([4, 4, 4]), balanced(0, 12, 3))
+    counts = torch.tensor([60, 0, 25, 15])
+    classes = in_proportion(counts.tolist())
+    assert torch.equal(classes.bincount(minlength=4), counts)
+    for prefix in range(1, 101):
+        assert (classes[:prefix].bincount(minlength=4) - counts * prefix / 100).abs().max() < 1.5

@@ -26,6 +26,7 @@ PAGES = [
         "results",
         "training",
         "evaluation",
+        "release",
     )
 ] + [REPOSITORY / "benchmarks" / "README.md"]
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from diffdistill.data import image_files
+from diffdistill.errors import UserError
 from diffdistill.generators import budgeted
 from diffdistill.runtime.budget import Budget
 
@@ -52,7 +53,7 @@ def run(tmp_path: Path, seconds: float, **changed: Any) -> tuple[image_files.Ima
     with budget.phase("load"):
         clock.now += 1.0
     settings = {"batch_size": 16} | {
-        key: value for key, value in changed.items() if key in ("images", "batch_size", "fixed")
+        key: value for key, value in changed.items() if key in ("images", "batch_size", "fixed", "counts")
     }
     generator = Foreign(clock, **{key: value for key, value in changed.items() if key not in settings})
     path = str(tmp_path / "samples.safetensors")
@@ -109,3 +110,18 @@ def test_a_failure_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(RuntimeError, match="broken"):
         run(tmp_path, float("inf"), images=50)
     assert not list(tmp_path.iterdir())
+
+
+def test_labels_follow_the_counts_at_any_batch_size(tmp_path: Path) -> None:
+    sets = [run(tmp_path, float("inf"), images=20, batch_size=size, fixed=True, counts=(1, 0, 3))[0] for size in (3, 7)]
+    assert torch.equal(sets[0].labels, sets[1].labels) and torch.equal(sets[0].images, sets[1].images)
+    assert sets[0].labels.bincount().tolist() == [5, 0, 15] and sets[0].labels[:4].bincount().tolist() == [1, 0, 3]
+
+
+def test_what_counts_mean() -> None:
+    classes, labels = ["a", "b", "7"], torch.tensor([0, 0, 2])
+    assert budgeted.class_counts("balanced", classes, None) == [1, 1, 1]
+    assert budgeted.class_counts("real", classes, labels) == [2, 0, 1]
+    assert budgeted.class_counts({"7": 9, "a": 1}, classes, None) == [1, 0, 9]
+    with pytest.raises(UserError, match="no class 'c'; the classes are a, b, 7"):
+        budgeted.class_counts({"c": 1}, classes, None)

@@ -93,6 +93,11 @@ def test_a_finished_set_is_audited_without_weights(plan_of: Planner) -> None:
         read(plan_of, "history", SAMPLES)
 
 
+def test_the_export_is_asked_of_the_audit_if_there_is_one(plan_of: Planner) -> None:
+    assert read(plan_of, "export", {})["audit"] == ["results/x/audit.json"]
+    assert read(plan_of, "export", {"audit": None})["audit"] == []
+
+
 def test_the_card_reads_the_audit_if_there_is_one(plan_of: Planner) -> None:
     assert read(plan_of, "export_card", {})["audit"] == ["results/x/audit.json"]
     assert read(plan_of, "export_card", {"audit": None})["audit"] == []
@@ -113,3 +118,8 @@ def test_a_study_reads_the_main_runs_too(plan_of: Planner) -> None:
     assert again["train"] == "results/x/resampling/1/distilled.safetensors"
     with pytest.raises(UserError, match=r"experiments.x.study is null"):
         read(plan_of, "study", {})
+
+
+def test_counts_of_real_images_read_the_train_split(plan_of: Planner) -> None:
+    assert "train" not in read(plan_of, "sample", {})
+    assert read(plan_of, "sample", {"sample": {"counts": "real"}})["train"].endswith("train.safetensors")

@@ -32,14 +32,15 @@ FILES = {
 FINISHED = ("accuracy", "baselines", "account", "samples", "distilled", "real", "audit", "audit_pairs")
 """What an experiment with a finished set has."""
 AUDIT: dict[str, Any] = {
-    "flagged": False, "reasons": [], "noticed": [], "images": {"generated": 4000}, "equal_to_a_train_image": 3,
-    "nearest": {"pixels": {"share_in_train": {"value": 0.515, "low": 0.49, "high": 0.54}}},
-    "three_times_nearer_to_one": {
-        kind: {"value": 0.001, "low": 0.0, "high": 0.002} for kind in ("generated", "held_out")
-    },
-    "membership": {
-        "all_times": {"auc": 0.52, "auc_low": 0.48, "auc_high": 0.56, "tpr": 0.011, "tpr_low": 0.0, "tpr_high": 0.03}
-    },
+    "verdict": "pass", "images": {"generated": 4000}, "equal_to_a_train_image": 3,
+    "cannot_show": "It cannot show that none were copied.", "not_audited": ["mirrored copies"],
+    "measures": [
+        {
+            "name": name, "what": f"what {name} is", "value": 0.515, "low": 0.49, "high": 0.54, "threshold": 0.6667,
+            "source": "reason: chance", "verdict": "pass", "reason": "0.515 does not exceed", "held_out_needed": None,
+        }
+        for name in ("nearest_neighbour", "membership_loss")
+    ],
 }  # fmt: skip
 ACCOUNT: dict[str, Any] = {
     "images": 4000, "images_discarded_late": 0, "images_per_second": 400.0, "budget_seconds": 10.5,
@@ -153,7 +154,8 @@ def experiment(
     write_tables(folder, level, features, len(classes))
     write_sets(folder, classes, size, channels, titles)
     (folder / "samples.json").write_text(json.dumps(FOREIGN if finished else ACCOUNT))
-    (folder / "audit.json").write_text(json.dumps(AUDIT | ({"membership": None} if finished else {})))
+    measures = AUDIT["measures"][:1] if finished else AUDIT["measures"]
+    (folder / "audit.json").write_text(json.dumps(AUDIT | {"measures": measures}))
     Image.new("L", (600, 300)).save(folder / "audit_pairs.png")
     if study is not None:
         (folder / "study.csv").write_text(study)

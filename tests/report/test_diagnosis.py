@@ -43,9 +43,11 @@ def case(**changes: Any) -> Experiment:
         fid=fid.assign(label_agreement=values["agreement"], label_agreement_validation=0.995),
         account={"images": 1, "seconds": {"load": 1.0, "sample": values["sample"]}, "budget_seconds": 10.0},
         audit={
-            "nearest": {"pixels": {"share_in_train": {"value": 0.55, "low": 0.5, "high": 0.6}}},
-            "equal_to_a_train_image": 2, "images": {"generated": 5000},
-            "flagged": bool(values["flagged"]), "reasons": values["flagged"], "noticed": values["noticed"],
+            "verdict": "flagged" if values["flagged"] else "pass", "images": {"generated": 5000},
+            "measures": [
+                {"name": "copies", "verdict": "flagged" if values["flagged"] else "pass", "reason": "0.9 lies above"}
+            ],
+            "cannot_show": "It cannot show that none were copied.",
         },
     )  # fmt: skip
 
@@ -58,7 +60,8 @@ def test_a_healthy_set() -> None:
     answers = answered(case())
     assert "reach 0.9800 ± 0.0000 on real test images, a relative accuracy of 99.0%" in answers["How good is it?"]
     assert answers["What limits it?"] == "Nothing that was measured stands out."
-    assert "55% (50% to 60%)" in answers["Is it private?"] and "does not prove" in answers["Is it private?"]
+    said = answers["Does it give its source away?"]
+    assert "5,000 generated images" in said and said.endswith("It cannot show that none were copied.")
 
 
 def test_the_size_beside_the_real_images() -> None:
@@ -106,9 +109,9 @@ def test_a_selection_is_compared_with_what_it_was_selected_from() -> None:
 
 
 def test_a_flagged_set_is_not_called_private() -> None:
-    answers = answered(case(flagged=["by pixels, 0.90 of the nearest lie in train"]))
-    assert "Flagged as memorised: by pixels, 0.90" in answers["Is it private?"]
-    assert "does not prove" not in answers["Is it private?"]
+    said = answered(case(flagged=True))["Does it give its source away?"]
+    assert "its verdict is: flagged." in said and "Flagged: copies, 0.9 lies above." in said
+    assert "Do not treat the set as private" in said and "It cannot show that none were copied." in said
 
 
 def test_measures_that_were_not_taken_limit_nothing() -> None:
@@ -117,5 +120,9 @@ def test_measures_that_were_not_taken_limit_nothing() -> None:
 
 def test_questions_without_files_are_left_out(make: Make) -> None:
     experiments = make(theirs={"kinds": FINISHED}, bare={"kinds": ("real",)}).experiments
-    assert list(answered(experiments["theirs"])) == ["How good is it?", "How large is it?", "Is it private?"]
+    assert list(answered(experiments["theirs"])) == [
+        "How good is it?",
+        "How large is it?",
+        "Does it give its source away?",
+    ]
     assert answered(experiments["bare"]) == {}

@@ -60,7 +60,7 @@ def test_any_name_is_text(make: Make, name: str) -> None:
         ("accuracy.csv", HEAD + "small,distilled,9,0,high\n", "accuracy is not a number"),
         ("fid.csv", "step,fid,images,features,solver,nfe,parameters\n", "has no rows"),
         ("samples.json", "{", "samples.json: not valid JSON"),
-        ("audit.json", "{}", "has no 'flagged'"),
+        ("audit.json", "{}", "has no 'verdict'"),
     ],
 )
 def test_what_is_missing_is_named(

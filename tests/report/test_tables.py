@@ -110,4 +110,6 @@ def test_emas_by_decay_the_one_of_the_lowest_fid_first() -> None:
 def test_an_audit_without_weights_has_no_membership(make: Make) -> None:
     experiments = make(ours={}, theirs={"kinds": FINISHED}).experiments.values()
     with_weights, without = (tables.audit(one.audit or {}) for one in experiments)
-    assert len(with_weights) == 5 and len(without) == 3 and "membership" not in " ".join(without["measure"])
+    assert with_weights["measure"].tolist() == ["nearest_neighbour", "membership_loss"] and len(without) == 1
+    assert with_weights.iloc[0][["value", "low", "high", "threshold"]].tolist() == [0.515, 0.49, 0.54, 0.6667]
+    assert set(with_weights["verdict"]) == {"pass"} and set(with_weights["source"]) == {"reason: chance"}

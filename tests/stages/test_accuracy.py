@@ -10,8 +10,8 @@ from diffdistill.runtime import files
 from tests import command
 
 ROW = {
-    "train_set": "distilled", "images": 5, "seed": 0, "accuracy": 0.5, "epochs": 1.0, "seconds": 2.0, "protocol": "p",
-    "trained_on": "a", "tested_on": "b",
+    "train_set": "distilled", "images": 5, "seed": 0, "accuracy": 0.5, "macro_accuracy": 0.4,
+    "worst_class_accuracy": 0.1, "epochs": 1.0, "seconds": 2.0, "protocol": "p", "trained_on": "a", "tested_on": "b",
 }  # fmt: skip
 
 
@@ -26,7 +26,11 @@ def test_rows_are_sorted_and_named(tmp_path: Path) -> None:
     real = {"train_set": "real", "trained_on": "c"}
     assert table(tmp_path, {"seed": 2}, {"seed": 1}, real) == 0
     found = pd.read_csv(tmp_path / "accuracy.csv")
-    assert list(found) == ["experiment", "train_set", "images", "seed", "accuracy", "epochs", "seconds", "protocol"]
+    assert list(found) == [
+        "experiment", "train_set", "images", "seed", "accuracy", "macro_accuracy", "worst_class_accuracy", "epochs",
+        "seconds", "protocol",
+    ]  # fmt: skip
+    assert set(found["worst_class_accuracy"]) == {0.1}
     assert found["seed"].tolist() == [1, 2, 0] and set(found["experiment"]) == {"mine"}
 
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ def test_the_stage_writes_what_exists(tmp_path: Path, whole: bool) -> None:
         inputs += [(kind, project.file("small", kind)) for kind in ("accuracy", "baselines", "account", "audit")]
     inputs += [("files", path) for path in exported(project.folder)]
     settings = {"experiment": "small", "source": "digits", "licence": None}
-    assert command.run("export_card", settings, inputs, {"card": project.folder / "README.md"}) == 0
+    outputs = {"card": project.folder / "README.md", "croissant": project.folder / "croissant.json"}
+    assert command.run("export_card", settings, inputs, outputs) == 0
+    assert json.loads((project.folder / "croissant.json").read_text())["name"] == "small, distilled"
     text = (project.folder / "README.md").read_text()
     assert "E. Alpaydin" in text and ("## Accuracy" in text) == whole

@@ -216,3 +216,17 @@ def test_mode_guidance_changes_the_images_and_repeats_them(
     settings = {"images": 12, "modes": {"per_class": 11}}
     assert command.main(arguments(network_file, tmp_path, settings, **inputs)) == 2
     assert "class 'a' has 10 images, but 11 modes are asked for" in capsys.readouterr().err
+
+
+def test_counts_of_the_real_train_split_and_of_named_classes(
+    network_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shape = checkpoints.load(network_file).denoiser.image_shape
+    image_files.save(tmp_path / "train", torch.zeros(8, *shape).byte(), torch.tensor([0] * 6 + [2] * 2), METADATA)
+    inputs = {"train": tmp_path / "train"}
+    for counts, expected in (("real", [9, 0, 3]), ({"b": 1, "c": 2}, [0, 4, 8])):
+        assert command.main(arguments(network_file, tmp_path, {"images": 12, "counts": counts}, **inputs)) == 0
+        labels = image_files.load(tmp_path / "samples.safetensors").labels
+        assert labels.bincount(minlength=3).tolist() == expected
+    assert command.main(arguments(network_file, tmp_path, {"images": 12, "counts": {"d": 1}})) == 2
+    assert "sample.counts: no class 'd'; the classes are a, b, c" in capsys.readouterr().err

@@ -21,7 +21,7 @@ PROTOCOL = config.Protocol(epochs=2, batch_size=16, width=8, augment="")
 LEARNING = config.Protocol(epochs=12, batch_size=16, width=16, learning_rate=0.05, augment="")
 STUDY = config.Study(
     epochs=(3,), equal_steps=True, images_per_class=(2, 5), budget_fractions=(0.5,), soft_labels=True,
-    no_augmentation=True, resamplings=1,
+    no_augmentation=True, resamplings=1, mix=(0.25, 2),
 )  # fmt: skip
 RUNS = STUDY.runs(PROTOCOL)
 
@@ -123,3 +123,20 @@ def test_more_images_than_a_class_has_are_refused(folder: Path, capsys: pytest.C
     assert command.run("study_run", settings, inputs, {"accuracy": folder / "x.json"}) == 2
     error = capsys.readouterr().err
     assert "study.images_per_class: 9" in error and "has 8" in error and not (folder / "x.json").exists()
+
+
+def test_a_mix_is_all_real_images_and_the_first_of_the_set(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    real, distilled = (image_files.load(folder / f"{name}.safetensors") for name in ("real", "distilled"))
+    images, labels = (
+        torch.cat([a, b[:50]])
+        for a, b in zip((real.images, real.labels), (distilled.images, distilled.labels), strict=True)
+    )
+    image_files.save(folder / "mixed.safetensors", images, labels, METADATA)
+    found = trained(folder, "mix-0.25-distilled", "real=real.safetensors")
+    assert found["images"] == 250 and same_training(found, evaluated(folder, "distilled", "mixed"))
+    assert 0 <= found["worst_class_accuracy"] <= found["macro_accuracy"] == pytest.approx(found["accuracy"])
+    inputs = {"train": "distilled", "test": "test", "real": "real"}
+    settings = stages.StudyRun(protocol=PROTOCOL, run=RUNS["mix-2-distilled"], seed=1)
+    paths = {name: folder / f"{file}.safetensors" for name, file in inputs.items()}
+    assert command.run("study_run", settings, paths, {"accuracy": folder / "x.json"}) == 2
+    assert "study.mix: 2 takes 400 images" in capsys.readouterr().err

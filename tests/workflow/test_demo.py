@@ -32,15 +32,9 @@ def test_everything_promised_appears(finished: Path) -> None:
         assert (results / name).read_bytes() == (report / name).read_bytes()
     accuracy = pd.read_csv(results / "digits/accuracy.csv")
     assert list(accuracy.columns) == [
-        "experiment",
-        "train_set",
-        "images",
-        "seed",
-        "accuracy",
-        "epochs",
-        "seconds",
-        "protocol",
-    ]
+        "experiment", "train_set", "images", "seed", "accuracy", "macro_accuracy", "worst_class_accuracy", "epochs",
+        "seconds", "protocol",
+    ]  # fmt: skip
     assert list(accuracy.seed) == [0, 1, 2] and accuracy.accuracy.between(0, 1).all()
     baselines = pd.read_csv(results / "digits/baselines.csv")
     assert sorted(set(baselines.train_set)) == ["real", "real-random"] and len(baselines) == 6

@@ -1,6 +1,6 @@
 rule export:
     input:
-        distilled="results/{experiment}/distilled.safetensors",
+        unpack(inputs("export")),
     output:
         file="results/{experiment}/export/{file}",
     log:
@@ -28,6 +28,7 @@ rule export_card:
         unpack(inputs("export_card")),
     output:
         card="results/{experiment}/export/README.md",
+        croissant="results/{experiment}/export/croissant.json",
     log:
         "logs/{experiment}/export_card.log",
     benchmark:

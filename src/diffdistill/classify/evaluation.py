@@ -56,10 +56,13 @@ def tested(
         images, labels, num_classes=len(test.classes), protocol=protocol, statistics=statistics, seed=seed,
         device=device, progress=progress, architecture=architecture,
     )  # fmt: skip
+    of_classes = training.class_accuracies(classifier, test.images, test.labels, len(test.classes))
     return {
         "images": len(images),
         "seed": seed,
         "accuracy": training.accuracy(classifier, test.images, test.labels),
+        "macro_accuracy": sum(of_classes) / len(of_classes),
+        "worst_class_accuracy": min(of_classes),
         "epochs": round(training.epochs(protocol, len(images)), 2),
         "protocol": as_json(protocol),
         "normalised_by": str(statistics),

@@ -216,3 +216,11 @@ def logits(classifier: nn.Module, images: Tensor, batch_size: int = 500) -> Tens
 def accuracy(classifier: Classifier, images: Tensor, labels: Tensor, batch_size: int = 500) -> float:
     """Share of images uint8 (N, C, H, W) whose label int64 (N,) has the highest logit, 0..1."""
     return int((logits(classifier, images, batch_size).argmax(1) == labels).sum()) / len(images)
+
+
+def class_accuracies(classifier: Classifier, images: Tensor, labels: Tensor, num_classes: int) -> list[float]:
+    """The share of right ones among the images of each class, 0..1; of the classes that have images."""
+    right = labels[logits(classifier, images).argmax(1) == labels].bincount(minlength=num_classes)
+    counts = labels.bincount(minlength=num_classes)
+    present = counts > 0
+    return (right[present].double() / counts[present]).tolist()

@@ -13,6 +13,7 @@ from diffdistill.config.generator import Generator, SamplesGenerator, TrainGener
 from diffdistill.config.load import Config, parse, refuse_old_results, with_nulls
 from diffdistill.config.model import Model, ModelBlock, Prediction, UNetModel, UViTModel, parse_model
 from diffdistill.config.refine import Refine
+from diffdistill.config.release import MEASURES, Release
 from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select, Solver
 from diffdistill.config.source import Source
 from diffdistill.config.study import Run, Study
@@ -30,6 +31,7 @@ from diffdistill.config.training import (
 __all__ = [
     "INCEPTION_CHECKSUM",
     "INCEPTION_URL",
+    "MEASURES",
     "Audit",
     "Block",
     "Checkpoint",
@@ -50,6 +52,7 @@ __all__ = [
     "Protocol",
     "Recipe",
     "Refine",
+    "Release",
     "Run",
     "Sample",
     "SamplesGenerator",

@@ -13,6 +13,7 @@ from diffdistill.config.generator import Generator, TrainGenerator
 from diffdistill.config.model import Model
 from diffdistill.config.protocols import with_named_protocol
 from diffdistill.config.refine import Refine
+from diffdistill.config.release import Release
 from diffdistill.config.sampling import Guidance, Sample, SamplingSetup, Select
 from diffdistill.config.source import Source
 from diffdistill.config.study import SAMPLE_SETS, Run, Study
@@ -50,6 +51,7 @@ class Experiment(Block):
     """Null: only the main evaluation."""
     audit: Audit | None = Audit()
     """Null: no audit."""
+    release: Release = Release()
     export: Export = Export()
 
     @model_validator(mode="before")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from diffdistill.config.fields import (
     Block,
@@ -105,10 +105,18 @@ class Modes(Block):
         return self
 
 
+def _names(counts: Any) -> Any:
+    """YAML reads the class 7 as a number."""
+    return {str(name): count for name, count in counts.items()} if isinstance(counts, Mapping) else counts
+
+
 class Sample(Block):
     budget_seconds: PositiveFloat | None = None
     images: PositiveInt | None = None
     """A fixed number instead of a budget: repeats a budgeted set, to the precision that its account names."""
+    counts: Annotated[Literal["balanced", "real"] | dict[str, NonNegativeInt], BeforeValidator(_names)] = "balanced"
+    """How the classes share the images: equally, as in the real train split, or {class: n}; exactly n where `images` is
+    the sum."""
     solver: Solver = Solver()
     batch_size: PositiveInt = 250
     """The upper limit; the size that takes least time per image is found while sampling."""
@@ -125,6 +133,14 @@ class Sample(Block):
     def _one_way_of_guidance(self) -> Self:
         if self.modes is not None and self.guidance is not None:
             raise ValueError("guidance and modes cannot be combined; remove one")
+        return self
+
+    @model_validator(mode="after")
+    def _counts_are_possible(self) -> Self:
+        if not isinstance(self.counts, str) and not any(self.counts.values()):
+            raise ValueError("counts: no class has an image; give one a number above 0")
+        if self.modes is not None and self.counts != "balanced":
+            raise ValueError("modes take the images of balanced classes in turn; leave counts at 'balanced'")
         return self
 
     @model_validator(mode="after")

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from diffdistill.config import checks, evaluation, fid, generator, model, refine, sampling, source, study, training
 from diffdistill.config.fields import Block, Checksum, Name, NonNegativeInt, PositiveInt, UnitInterval
+from diffdistill.config.release import Release
 
 
 class Settings(Block):
@@ -215,14 +216,16 @@ class Export(Settings):
     protocol: evaluation.Protocol
     """Gives the normalisation of the challenge's tensor."""
     challenge_per_class: PositiveInt | None = None
+    release: Release = Release()
 
 
 class ExportCard(Settings):
-    """Write the data set card beside the exported files."""
+    """Write the data set card and its machine-readable form beside the exported files."""
 
     experiment: Name
     source: str
     licence: str | None = None
+    release: Release = Release()
 
 
 class ExperimentFiles(Block):

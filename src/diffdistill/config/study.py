@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from diffdistill.config.evaluation import Protocol, TrainSet
-from diffdistill.config.fields import Block, Integer, PositiveInt
+from diffdistill.config.fields import Block, Integer, PositiveFloat, PositiveInt
 
 TRAIN_SETS: tuple[TrainSet, ...] = ("distilled", "real-random", "real")
 """The distilled set, as many random real images, all real images."""
@@ -20,7 +20,7 @@ class Run(Block):
 
     ablation: str
     """Names what is varied; trainings of the same ablation on other sets are compared with it."""
-    axis: Literal["length", "size", "budget", "architecture", "labels", "augment", "resampling"]
+    axis: Literal["length", "size", "budget", "architecture", "labels", "augment", "resampling", "mix"]
     train_set: TrainSet
     epochs: PositiveInt | None = None
     equal_steps: bool = False
@@ -31,6 +31,8 @@ class Run(Block):
     labels: Literal["hard", "soft"] = "hard"
     augment: bool = True
     resampling: PositiveInt | None = None
+    mix: float | None = None
+    """All real images, and so many times as many of the distilled set."""
 
     @property
     def name(self) -> str:
@@ -64,6 +66,8 @@ class Study(Block):
     """The distilled set and random real images without augmentation, which the score ARS needs."""
     resamplings: Annotated[Integer, Field(ge=0, le=100)] = 0
     """Distilled sets of equal size, sampled with seed + 1, seed + 2, …"""
+    mix: tuple[PositiveFloat, ...] = ()
+    """All real images and so many times as many of the distilled set, such as [0.5, 1, 2]."""
 
     def runs(self, protocol: Protocol, sample_sets: Sequence[str] = ()) -> dict[str, Run]:
         """Trainings by name. protocol: that of the main evaluation; sample_sets: its SAMPLE_SETS."""
@@ -93,6 +97,8 @@ class Study(Block):
             plan("no-augmentation", "augment", TRAIN_SETS[:2], augment=False)
         for resampling in range(1, self.resamplings + 1):
             plan(f"resampling-{resampling}", "resampling", TRAIN_SETS[:1], resampling=resampling)
+        for times in self.mix:
+            plan(f"mix-{times:g}", "mix", TRAIN_SETS[:1], mix=times)
         return {run.name: run for run in planned}
 
     def epochs_in_steps(self, protocol: Protocol) -> int | None:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from diffdistill.data import marks
 from diffdistill.data.image_files import ImageSet
 from diffdistill.errors import UserError
 from diffdistill.runtime import files
@@ -34,13 +35,16 @@ def folder_names(classes: list[str]) -> list[str]:
     return [f"{label:0{digits}d}_{name}" for label, name in enumerate(plain)]
 
 
-def png(image: Tensor) -> bytes:
-    """uint8 (C, H, W) with one or three channels, losslessly. Raises UserError for another number of channels."""
+def png(image: Tensor, source_type: str) -> bytes:
+    """uint8 (C, H, W) with one or three channels, losslessly, marked with its digital source type.
+
+    Raises UserError for another number of channels.
+    """
     if image.shape[0] not in (1, 3):
         raise UserError(f"images have {image.shape[0]} channels; a PNG takes 1 or 3")
     pixels = image.squeeze(0) if image.shape[0] == 1 else image.permute(1, 2, 0)
     buffer = io.BytesIO()
-    Image.fromarray(pixels.contiguous().numpy()).save(buffer, "PNG")
+    Image.fromarray(pixels.contiguous().numpy()).save(buffer, "PNG", pnginfo=marks.png_mark(source_type))
     return buffer.getvalue()
 
 
@@ -56,11 +60,12 @@ def _places(labels: Tensor) -> Iterator[tuple[int, int]]:
 def write_images(path: Path | str, data: ImageSet) -> None:
     """A zip of train/CLASS/PLACE.png, numbered within its class in the set's order. Raises UserError where png does."""
     folders, digits = folder_names(data.classes), len(str(max(1, len(data.labels) - 1)))
+    of = marks.source_type(data.metadata)
     with files.replacing(Path(path)) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for image, (label, place) in zip(data.images, _places(data.labels), strict=True):
             entry = zipfile.ZipInfo(f"train/{folders[label]}/{place:0{digits}d}.png")  # of 1980, whenever it is made
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, png(image))
+            archive.writestr(entry, png(image, of))
 
 
 def write_parquet(path: Path | str, data: ImageSet) -> None:
@@ -79,10 +84,11 @@ def write_parquet(path: Path | str, data: ImageSet) -> None:
         [("image", picture), ("label", pyarrow.int64())],
         metadata={"huggingface": json.dumps({"info": {"features": features}})},
     )
+    of = marks.source_type(data.metadata)
     with files.replacing(Path(path)) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
         for first in range(0, len(data.labels), ROWS):
             rows = range(first, min(first + ROWS, len(data.labels)))
-            pictures = [{"bytes": png(data.images[row]), "path": f"{row}.png"} for row in rows]
+            pictures = [{"bytes": png(data.images[row], of), "path": f"{row}.png"} for row in rows]
             columns = {"image": pictures, "label": data.labels[first : first + ROWS].tolist()}
             writer.write_table(pyarrow.table(columns, schema=schema))
 

@@ -56,6 +56,17 @@ def balanced(first: int, count: int, num_classes: int) -> Tensor:
     return torch.arange(first, first + count) % num_classes
 
 
+def in_proportion(counts: Sequence[int]) -> Tensor:
+    """Classes int64 (sum of counts,) whose every prefix is as near to the proportions of the counts as it can be.
+
+    Image j of a class with n images stands at (j + 1/2) / n of the way; equal counts give 0..K-1 repeated.
+    """
+    sizes = torch.tensor(counts)
+    classes = torch.arange(len(sizes)).repeat_interleave(sizes)
+    place = torch.arange(len(classes)) - (sizes.cumsum(0) - sizes)[classes]
+    return classes[((place + 0.5) / sizes[classes]).sort(stable=True).indices]
+
+
 def with_subclasses(labels: Tensor, parts: Tensor, num_classes: int) -> tuple[Tensor, tuple[tuple[int, ...], ...]]:
     """Labels int64 (N,) of images with these classes and sub-classes int64 (N,), and how many each sub-class has.
 

@@ -1,21 +1,25 @@
 """Sampling within a budget of seconds: images go to disk as they come, and every second is accounted for."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from diffdistill.data import image_files
-from diffdistill.diffusion.labels import balanced
+from diffdistill.diffusion.labels import balanced, in_proportion
 from diffdistill.errors import UserError
 from diffdistill.generators import Generator
 from diffdistill.runtime import files
 from diffdistill.runtime.budget import BatchSize, Budget
 from diffdistill.runtime.progress import Bar
+
+NAMED = 20
+"""Classes that a message names."""
 
 
 class BudgetError(UserError):
@@ -47,6 +51,22 @@ class Account:
         return asdict(self)
 
 
+def class_counts(counts: str | Mapping[str, int], classes: Sequence[str], train_labels: Tensor | None) -> list[int]:
+    """Images per class (K,) that `counts` means: balanced, real (as train_labels int64 (N,)) or by class name.
+
+    Raises UserError for an unknown class.
+    """
+    if counts == "balanced":
+        return [1] * len(classes)
+    if isinstance(counts, str):
+        assert train_labels is not None
+        return train_labels.bincount(minlength=len(classes)).tolist()
+    if unknown := [name for name in counts if name not in classes]:
+        known = ", ".join(classes[:NAMED]) + (", …" if len(classes) > NAMED else "")
+        raise UserError(f"no class '{unknown[0]}'; the classes are {known}")
+    return [counts.get(name, 0) for name in classes]
+
+
 def sample_within(
     generator: Generator,
     path: Path | str,
@@ -56,9 +76,11 @@ def sample_within(
     batch_size: int,
     images: int | None = None,
     fixed: bool = False,
+    counts: Sequence[int] | None = None,
 ) -> Account:
-    """Write as many images as fit into the budget, or a fixed number; classes are 0..K-1 repeated.
+    """Write as many images as fit into the budget, or a fixed number.
 
+    counts: images per class (K,), whose proportions every prefix follows; None: classes are 0..K-1 repeated.
     metadata: of the file, with the class names. budget: its clock has started; an infinite one needs `images`.
     batch_size: the largest; fixed: the only one but for the last batch. A failure leaves no file.
     Raises BudgetError if not one image fits, or if the budget was exceeded, and OSError if a fixed number of images
@@ -73,8 +95,9 @@ def sample_within(
         before = budget.used
         generator.generate(0, balanced(0, 1, generator.num_classes))
         warm = budget.used - before
+    classes = in_proportion([1] * generator.num_classes if counts is None else counts)
     started = budget.used
-    run = _Run(generator, budget, images, batch_size, fixed, warm)
+    run = _Run(generator, classes, budget, images, batch_size, fixed, warm)
     with (
         image_files.Writer(Path(path), generator.image_shape, metadata) as writer,
         ThreadPoolExecutor(1) as beside,  # a batch is written while the next one is sampled
@@ -118,10 +141,11 @@ class _Run:
     """The loop: batch after batch until the number is reached or nothing more fits."""
 
     def __init__(
-        self, generator: Generator, budget: Budget, images: int | None, batch_size: int, fixed: bool, warm: float
-    ) -> None:
-        """warm: seconds of the first image."""
-        self._generator, self._budget, self._images = generator, budget, images
+        self, generator: Generator, classes: Tensor, budget: Budget, images: int | None, batch_size: int, fixed: bool,
+        warm: float,
+    ) -> None:  # fmt: skip
+        """classes: of the first images, then of the next, and so on; warm: seconds of the first image."""
+        self._generator, self._classes, self._budget, self._images = generator, classes, budget, images
         self._fixed = batch_size if fixed else None
         self._sizes = BatchSize(batch_size)
         self._limited = budget.seconds != float("inf")
@@ -143,7 +167,8 @@ class _Run:
             count = self._next()
             if not count:
                 return
-            labels, before = balanced(self.done, count, self._generator.num_classes), budget.used
+            labels = self._classes[torch.arange(self.done, self.done + count) % len(self._classes)]
+            before = budget.used
             images = self._generator.generate(self.done, labels)
             spent = budget.used - before
             if self._limited and budget.used + self._reserve > budget.seconds:

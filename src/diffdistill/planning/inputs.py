@@ -117,7 +117,7 @@ def tune(plan: Plan, wildcards: Wildcards) -> Files:
 def sample(plan: Plan, wildcards: Wildcards) -> Files:
     """The checkpoint or the tuned weights; with autoguidance earlier weights; the pilot's choice of a setup.
 
-    Mode guidance needs the classifier and the train split.
+    Mode guidance needs the classifier and the train split, and so do the counts of real images the split.
     """
     one, folder = plan.experiment(wildcards), _results(wildcards)
     if one.sample is None or not one.trains:
@@ -130,8 +130,9 @@ def sample(plan: Plan, wildcards: Wildcards) -> Files:
         guidances = [setup.guidance for setup in one.checkpoint.setups]
     if guides := _guides(wildcards, guidances):
         files["guide"] = guides
-    if one.sample.modes is not None:
+    if one.sample.modes is not None or one.sample.counts == "real":
         files["train"] = plan.split(wildcards.experiment, "train")
+    if one.sample.modes is not None:
         files["classifier"] = plan.classifier(wildcards.experiment)
     return files
 
@@ -223,6 +224,8 @@ def study_run(plan: Plan, wildcards: Wildcards) -> Files:
         files["distilled"] = f"{folder}/distilled.safetensors"
     if run.full_real_run:
         files["whole"] = f"{folder}/study/{run.full_real_run}/{wildcards.seed}.json"
+    if run.mix is not None:
+        files["real"] = plan.split(name, "train")
     if run.labels == "soft":
         files["classifier"] = plan.classifier(name)
     return files
@@ -254,6 +257,16 @@ def audit(plan: Plan, wildcards: Wildcards) -> Files:
     }
 
 
+def export(plan: Plan, wildcards: Wildcards) -> Files:
+    """The audit decides whether the distilled set may leave; without one it is not asked."""
+    folder = _results(wildcards)
+    audited = plan.experiment(wildcards).audit is not None
+    return {
+        "distilled": f"{folder}/distilled.safetensors",
+        "audit": [f"{folder}/audit.json"] if audited else [],
+    }
+
+
 def export_card(plan: Plan, wildcards: Wildcards) -> Files:
     one, folder = plan.experiment(wildcards), _results(wildcards)
     return {
@@ -271,26 +284,10 @@ EXPORTS: Mapping[str, str] = {"images": "images.zip", "parquet": "train.parquet"
 """The file of each form of the distilled set."""
 
 INPUTS: Mapping[str, Callable[[Plan, Wildcards], Files]] = {
-    "fid_reference": fid_reference,
-    "subclasses": subclasses,
-    "train": train,
-    "weights": weights,
-    "history": history,
-    "fid": fid,
-    "pilot": pilot,
-    "checkpoint": checkpoint,
-    "tune": tune,
-    "sample": sample,
-    "import_set": import_set,
-    "generate": generate,
-    "selection": selection,
-    "refine": refine,
-    "baseline": baseline,
-    "accuracy": accuracy,
-    "baselines": baselines,
-    "study_run": study_run,
-    "study": study,
-    "audit": audit,
-    "export_card": export_card,
-}
+    function.__name__: function
+    for function in (
+        fid_reference, subclasses, train, weights, history, fid, pilot, checkpoint, tune, sample, import_set, generate,
+        selection, refine, baseline, accuracy, baselines, study_run, study, audit, export, export_card,
+    )
+}  # fmt: skip
 """By rule."""

@@ -183,13 +183,20 @@ def export(plan: Plan, wildcards: Wildcards) -> stages.Export:
     form = next(form for form, file in EXPORTS.items() if file == wildcards.file)
     per_class = one.export.challenge_per_class if form == "challenge" else None
     return stages.Export.model_validate(
-        {"form": form, "protocol": one.evaluate.protocol, "challenge_per_class": per_class}
+        {
+            "form": form,
+            "protocol": one.evaluate.protocol,
+            "challenge_per_class": per_class,
+            "release": one.release,
+        }
     )
 
 
 def export_card(plan: Plan, wildcards: Wildcards) -> stages.ExportCard:
     one = plan.experiment(wildcards)
-    return stages.ExportCard(experiment=wildcards.experiment, source=one.source.kind, licence=one.export.licence)
+    return stages.ExportCard(
+        experiment=wildcards.experiment, source=one.source.kind, licence=one.export.licence, release=one.release
+    )
 
 
 SETTINGS: Mapping[str, Callable[[Plan, Wildcards], stages.Settings]] = {

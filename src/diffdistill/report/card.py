@@ -1,12 +1,13 @@
 """The card of a data set, in the form that Hugging Face's hub reads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from diffdistill.data import marks
 from diffdistill.report import columns, diagnosis
 from diffdistill.report.results import Experiment
 from diffdistill.report.train_sets import TRAIN_SETS
@@ -41,8 +42,11 @@ class Licence:
         return self.given or LICENCES.get(self.source) or f"not known; {self.advice}"
 
 
-def card(experiment: Experiment, exported: Sequence[Path], licence: Licence) -> str:
-    """Markdown. The experiment needs the distilled set; accuracies, account and audit are shown if it has them."""
+def card(experiment: Experiment, exported: Sequence[Path], licence: Licence, despite: Sequence[str] = ()) -> str:
+    """Markdown. The experiment needs the distilled set; accuracies, account and audit are shown if it has them.
+
+    despite: measures of the audit that do not keep the set from being released.
+    """
     distilled = experiment.distilled
     assert distilled is not None
     made_by = _maker(experiment)
@@ -59,8 +63,12 @@ def card(experiment: Experiment, exported: Sequence[Path], licence: Licence) -> 
     if experiment.has("accuracy"):
         head = "## Accuracy\n\nOn real test images, of classifiers trained on each set with one protocol.\n\n"
         parts.append(head + _accuracies(experiment))
-    if experiment.audit is not None:
-        parts.append("## Copies of real images\n\n" + _audit(experiment.audit))
+    parts.append("## What was audited\n\n" + "\n\n".join(audit_of(experiment.audit, despite)))
+    parts.append(
+        f"## Marks\n\nEvery PNG names its digital source type, `{marks.source_type(distilled.metadata)}`, in XMP. "
+        "`croissant.json` holds this card's facts in Croissant 1.1 with its RAI fields; add `creator`, `url` and "
+        "`datePublished` where you publish the set."
+    )
     parts.append(f"## Licence\n\nThe real images: {licence}")
     return "\n\n".join(parts) + "\n"
 
@@ -101,18 +109,24 @@ def _accuracies(experiment: Experiment) -> str:
     return _table(head, cells)
 
 
-def _audit(audit: dict[str, Any]) -> str:
-    share = audit["nearest"]["pixels"]["share_in_train"]
-    near = audit["three_times_nearer_to_one"]["generated"]["value"]
-    verdict = "**Flagged as memorised**" if audit["flagged"] else "No sign of copies"
-    summary = (
-        f"{verdict}: of {audit['images']['generated']:,} generated images, {audit['equal_to_a_train_image']:,} equal a "
-        f"train image, and {near:.2%} are three times nearer to one train image than to any other. Of the nearest real "
-        f"images, a share of {share['value']:.2f} ({share['low']:.2f} to {share['high']:.2f}) are train images rather "
-        "than held-out ones; 0.5 if nothing is memorised."
-    )
-    listed = "\n".join(f"- {line}" for line in [*audit["reasons"], *audit["noticed"]])
-    return f"{summary}\n\n{listed}" if listed else summary
+def audit_of(audit: Mapping[str, Any] | None, despite: Sequence[str]) -> Iterator[str]:
+    """Paragraphs: what was audited with which verdict, what was overridden, what was not, and what none can show."""
+    if audit is None:
+        yield "Nothing: whether the set holds copies of real images is not known."
+        return
+    compared = audit["images"]["generated"]
+    yield f"{compared:,} generated images were compared with real ones. Verdict: {audit['verdict']}."
+    if overridden := [one for one in audit["measures"] if one["verdict"] != "pass" and one["name"] in despite]:
+        listed = "; ".join(f"{one['name']} ({one['verdict']}: {one['reason']})" for one in overridden)
+        yield f"**Released despite** {listed}."
+    columns_of = ("name", "what", "value", "low", "high", "threshold", "verdict", "source")
+    rows = [
+        [one[key] if isinstance(one[key], str) else f"{one[key]:.4g}" for key in columns_of]
+        for one in audit["measures"]
+    ]
+    yield _table(["measure", *columns_of[1:]], rows)
+    yield "Not audited:\n\n" + "\n".join(f"- {line}" for line in audit["not_audited"])
+    yield str(audit["cannot_show"])
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -66,8 +66,9 @@ class Column:
 
 
 SHARES = (
-    "mean", "std", "value", "low", "high", "label_agreement", "label_agreement_validation", "precision", "recall",
-    "pilot_accuracy", "pilot_standard_error", "relative_accuracy", "cifar100", "tinyimagenet", "average",
+    "mean", "std", "value", "low", "high", "threshold", "label_agreement", "label_agreement_validation",
+    "precision", "recall", "pilot_accuracy", "pilot_standard_error", "relative_accuracy", "cifar100", "tinyimagenet",
+    "average", "macro_accuracy", "worst_class_accuracy",
 )  # fmt: skip
 COLUMNS: dict[str, Column] = {
     **{name: Column(name.replace("_", " "), share) for name in SHARES},
@@ -94,6 +95,7 @@ TEXT = {
     "team", "network", "generator", "multipliers", "ablation", "axis", "architecture", "labels", "measure", "finding",
     "uncertainty", "note", "expected", "pilot_setup", "chosen_by", "reference", "weights", "source_checksum",
     "settings", "protocol", "setting", "made_with", "today", "file",
+    "what", "verdict", "source",
 }  # fmt: skip
 """Columns of names: `NA`, `true` or `1e5` is a name there."""
 

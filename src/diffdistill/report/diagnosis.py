@@ -1,4 +1,4 @@
-"""How good and how large a distilled set is, what limits it, whether it copies its source, and what to change.
+"""How good and how large a distilled set is, what limits it, what its audit says, and what to change.
 
 Each sentence follows from a measured number by a rule that stands here; only the first answer looks at the test split.
 They are rules of thumb to start from.
@@ -42,7 +42,9 @@ def answers(experiment: Experiment) -> list[Answer]:
         Answer("How good is it?", list(_quality(rows))),
         Answer("How large is it?", list(size(experiment))),
         Answer("What limits it?", [limit for limit, _ in found]),
-        Answer("Is it private?", list(_privacy(experiment.audit)) if experiment.audit is not None else []),
+        Answer(
+            "Does it give its source away?", list(_privacy(experiment.audit)) if experiment.audit is not None else []
+        ),
         Answer("What to change?", [change for _, change in found]),
     ]
     return [answer for answer in answered if answer.sentences]
@@ -154,16 +156,16 @@ def _limits_of_training(fid: pd.DataFrame) -> Iterator[tuple[str, str]]:
         )
 
 
-def _privacy(audit: dict[str, Any]) -> Iterator[str]:
-    share = audit["nearest"]["pixels"]["share_in_train"]
-    yield (
-        f"Of the real images nearest to generated ones, {share['value']:.0%} ({share['low']:.0%} to "
-        f"{share['high']:.0%}) are train images rather than held-out ones: 50 % if nothing is memorised."
-    )
-    equal = audit["equal_to_a_train_image"]
-    yield f"{equal:,} of {audit['images']['generated']:,} generated images equal a train image in every pixel."
-    if audit["flagged"]:
-        yield f"Flagged as memorised: {'; '.join(audit['reasons'])}. Do not treat the set as private."
-    else:
-        noticed = f" Noticed: {'; '.join(audit['noticed'])}." if audit["noticed"] else ""
-        yield f"The audit flags nothing, which does not prove that the set is private.{noticed}"
+def _privacy(audit: dict[str, Any] | None) -> Iterator[str]:
+    """What the audit found, and what it cannot show."""
+    if audit is None:
+        return
+    compared = audit["images"]["generated"]
+    yield f"The audit compared {compared:,} generated images with real ones; its verdict is: {audit['verdict']}."
+    for verdict, lead in (("flagged", "Flagged"), ("cannot tell", "Cannot tell")):
+        for measure in audit["measures"]:
+            if measure["verdict"] == verdict:
+                yield f"{lead}: {measure['name']}, {measure['reason']}."
+    if audit["verdict"] != "pass":
+        yield "Do not treat the set as private; it is not exported unless the config names these measures."
+    yield str(audit["cannot_show"])

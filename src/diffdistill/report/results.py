@@ -26,7 +26,7 @@ TABLES: dict[str, Sequence[str]] = {
 """By kind of file: the columns that it has at least."""
 RECORDS: dict[str, Sequence[str]] = {
     "account": ("images",),
-    "audit": ("flagged", "nearest", "three_times_nearer_to_one"),
+    "audit": ("verdict", "measures", "not_audited", "cannot_show", "images"),
 }
 LEADERBOARD = ("track", "rank", "team", "cifar100", "tinyimagenet", "average")
 CHALLENGE = ("cifar100", "tinyimagenet")

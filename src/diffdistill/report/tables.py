@@ -153,36 +153,10 @@ def _bytes(experiment: Experiment, train_set: str, images: int) -> int:
 
 
 def audit(found: dict[str, Any]) -> pd.DataFrame:
-    """What the audit measured, each with its 95 % interval and what is expected if nothing is memorised."""
-    rows: list[tuple[str, float, float, float, str]] = []
-    for space, nearest in found["nearest"].items():
-        part = nearest["share_in_train"]
-        rows.append(
-            (f"nearest real image is a train image, by {space}", part["value"], part["low"], part["high"], "0.5")
-        )
-    for kind, expected in (("generated", "as held out"), ("held_out", "any")):
-        part = found["three_times_nearer_to_one"][kind]
-        name = f"{kind.replace('_', '-')} images three times nearer to one train image than to any other"
-        rows.append((name, part["value"], part["low"], part["high"], expected))
-    if membership := found.get("membership"):
-        member = membership["all_times"]
-        rows += [
-            (
-                "membership by the loss: area under the ROC curve",
-                member["auc"],
-                member["auc_low"],
-                member["auc_high"],
-                "0.5",
-            ),
-            (
-                "train images recognised at 1 % false positives",
-                member["tpr"],
-                member["tpr_low"],
-                member["tpr_high"],
-                "0.01",
-            ),
-        ]
-    return pd.DataFrame(rows, columns=["measure", "value", "low", "high", "expected"])
+    """A row per measure of the audit: its value with the 95 % interval, its threshold and what follows."""
+    keys = ("name", "what", "value", "low", "high", "threshold", "verdict", "source")
+    rows = [[measure[key] for key in keys] for measure in found["measures"]]
+    return pd.DataFrame(rows, columns=["measure", *keys[1:]])
 
 
 def leaderboard(published: pd.DataFrame, experiments: Sequence[Experiment]) -> pd.DataFrame:

@@ -6,10 +6,11 @@ import pandas as pd
 
 from diffdistill.config import stages
 from diffdistill.errors import UserError
+from diffdistill.report.means import BY_CLASS
 from diffdistill.runtime import files
 from diffdistill.runtime.program import Job
 
-COLUMNS = ["experiment", "train_set", "images", "seed", "accuracy", "epochs", "seconds", "protocol"]
+COLUMNS = ["experiment", "train_set", "images", "seed", "accuracy", *BY_CLASS, "epochs", "seconds", "protocol"]
 
 
 def main(job: Job[stages.Accuracy]) -> None:

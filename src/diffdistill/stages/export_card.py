@@ -1,7 +1,10 @@
-"""Reads the distilled set, the real train split, the exported files and results; writes the data set card."""
+"""Reads the distilled set, the real train split, the exported files and results; writes the data set card.
+
+The same facts for machines go into a Croissant file.
+"""
 
 from diffdistill.config import stages
-from diffdistill.report import results
+from diffdistill.report import croissant, results
 from diffdistill.report.card import Licence, card
 from diffdistill.runtime import files
 from diffdistill.runtime.program import Job
@@ -19,4 +22,6 @@ def main(job: Job[stages.ExportCard]) -> None:
     )
     licence = Licence(settings.licence, settings.source, "set export.licence before passing the images on")
     experiment = results.read(settings.experiment, shown)
-    files.write_text(job.output("card"), card(experiment, job.all_inputs("files"), licence))
+    exported, despite = job.all_inputs("files"), settings.release.despite
+    files.write_text(job.output("card"), card(experiment, exported, licence, despite))
+    files.write_json(job.output("croissant"), croissant.metadata(experiment, exported, licence, despite))

@@ -4,6 +4,7 @@ The code of a user's generator runs in this stage alone. The clock starts before
 stops when the last image is on disk.
 """
 
+import json
 import logging
 
 from diffdistill.config import stages
@@ -42,10 +43,16 @@ def main(job: Job[stages.Generate]) -> None:
             made_by = f"the weights in {path.name}, seed {settings.seed}"
             generator, fixed = weights.load(block, real, settings, device=devices.best_device())
     metadata = {**sets.metadata_of(of_real), "made_by": made_by}
+    with budget.phase("load"):
+        labels = image_files.load_labels_and_metadata(job.input("train"))[0]
+        try:
+            counts = budgeted.class_counts(settings.counts, json.loads(metadata["classes"]), labels)
+        except UserError as error:
+            raise UserError(f"sample.counts: {error}") from error
     try:
         account = budgeted.sample_within(
             generator, output, metadata, budget=budget, images=settings.images,
-            batch_size=fixed or settings.batch_size, fixed=fixed is not None,
+            batch_size=fixed or settings.batch_size, fixed=fixed is not None, counts=counts,
         )  # fmt: skip
     except budgeted.BudgetError as error:
         raise UserError(f"sample.budget_seconds: {error}") from error

@@ -5,7 +5,9 @@ the pilot picked a sampling setup, its choice is read. The clock starts before t
 when the last image is on disk.
 """
 
+import json
 import logging
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from diffdistill import config
@@ -45,6 +47,8 @@ def main(job: Job[stages.Sample]) -> None:
             checkpoint, settings.solver, seed=settings.seed, device=device, guidance=settings.guidance,
             guides=job.inputs.get("guide", []), plan=plan,
         )  # fmt: skip
+    with budget.phase("load"):
+        counts = _counts(job, settings, checkpoint.metadata)
     if settings.modes is not None:
         from diffdistill.classify import evaluation
         from diffdistill.generators import modes
@@ -63,7 +67,7 @@ def main(job: Job[stages.Sample]) -> None:
     try:
         account = budgeted.sample_within(
             generator, output, metadata, budget=budget, images=settings.images,
-            batch_size=plan.batch_size or settings.batch_size, fixed=plan.batch_size is not None,
+            batch_size=plan.batch_size or settings.batch_size, fixed=plan.batch_size is not None, counts=counts,
         )  # fmt: skip
     except budgeted.BudgetError as error:
         raise UserError(f"sample.budget_seconds: {error}") from error
@@ -89,6 +93,21 @@ def _settings(job: Job[stages.Sample]) -> config.Sample:
     path = job.input("checkpoint")
     setup = picked_setup(files.read_record(path, "setup"), str(path))
     return settings.model_copy(update={"solver": setup.solver or settings.solver, "guidance": setup.guidance})
+
+
+def _counts(job: Job[stages.Sample], settings: config.Sample, metadata: Mapping[str, str]) -> list[int]:
+    """Images per class that the settings ask for. Raises UserError for a class that there is not."""
+    from diffdistill.data import image_files
+    from diffdistill.generators import budgeted
+
+    labels = None
+    if settings.counts == "real":
+        labels, of_train = image_files.load_labels_and_metadata(job.input("train"))
+        image_files.require_same_origin(job.input("weights"), metadata, job.input("train"), of_train)
+    try:
+        return budgeted.class_counts(settings.counts, json.loads(metadata["classes"]), labels)
+    except UserError as error:
+        raise UserError(f"sample.counts: {error}") from error
 
 
 def _made_by(settings: config.Sample, step: int) -> str:

@@ -11,11 +11,23 @@ from diffdistill.classify import training
 from diffdistill.config import stages
 from diffdistill.data import image_files
 from diffdistill.errors import UserError
+from diffdistill.report.means import BY_CLASS
 from diffdistill.report.study import COLUMNS
 from diffdistill.runtime import files
 from diffdistill.runtime.program import Job
 
-KEYS = ("train_set", "images", "seed", "accuracy", "epochs", "seconds", "protocol", "trained_on", "tested_on")
+KEYS = (
+    "train_set",
+    "images",
+    "seed",
+    "accuracy",
+    *BY_CLASS,
+    "epochs",
+    "seconds",
+    "protocol",
+    "trained_on",
+    "tested_on",
+)
 MAIN = {"ablation": "main", "axis": "main", "architecture": "convnet", "labels": "hard", "resampling": None}
 VARY_PROTOCOL = ("length", "augment")
 
@@ -30,7 +42,7 @@ def main(job: Job[stages.Study]) -> None:
         row["experiment"] = job.settings.experiment
         row["steps"] = training.total_steps(protocol, row["images"])
         row["images_per_class"] = row["images"] / classes
-    table = pd.DataFrame([row for _, row in rows])[list(COLUMNS)].astype({"resampling": "Int64"})
+    table = pd.DataFrame([row for _, row in rows])[[*COLUMNS, *BY_CLASS]].astype({"resampling": "Int64"})
     files.write_text(job.output("table"), table.to_csv(index=False, float_format="%.6g"))
 
 

@@ -7,6 +7,7 @@ training on all real images, which is not repeated if the distilled set is as la
 import logging
 import time
 
+import torch
 from torch import Tensor
 
 from diffdistill.classify import evaluation, training
@@ -35,6 +36,9 @@ def main(job: Job[stages.StudyRun]) -> None:
         return
     kept = _kept(job, train, distilled)
     images, labels = train.images[kept], train.labels[kept]
+    if run.mix is not None:
+        real = evaluation.load(job.input("real"), test_file)[0]
+        images, labels = torch.cat([real.images, images]), torch.cat([real.labels, labels])
     if run.labels == "soft":
         classifier = evaluation.classifier_for(job.input("classifier"), train_file, train, device)
         labels = training.logits(classifier, images).softmax(1)
@@ -80,6 +84,14 @@ def _kept(job: Job[stages.StudyRun], train: ImageSet, distilled: int) -> Tensor:
         if run.train_set == "distilled":
             return selection.in_turn(train.labels)[:wanted]
         return selection.at_random(train.labels, wanted, seed)
+    if run.mix is not None:
+        wanted = max(1, round(run.mix * image_files.stored_images(job.input("real"))))
+        if wanted > len(every):
+            raise UserError(
+                f"study.mix: {run.mix:g} takes {wanted:,} images of {job.input('train')}, which has {len(every):,}; "
+                f"remove {run.mix:g}, or sample more"
+            )
+        return every[:wanted]
     if run.budget_fraction is not None:
         return every[: max(1, round(run.budget_fraction * len(every)))]
     if run.train_set == "real-random" and distilled < len(every):
