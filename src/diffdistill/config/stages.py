@@ -169,6 +169,8 @@ class Evaluate(Settings):
     train_set: evaluation.TrainSet
     protocol: evaluation.Protocol
     seed: NonNegativeInt
+    per_class: PositiveInt | None = None
+    """Of real-random: images of each class; null: as many in all as the distilled set has."""
 
 
 class Accuracy(Settings):
@@ -258,6 +260,35 @@ class Report(Settings):
     """Path of the challenge's published table."""
 
 
+class Measure(Settings):
+    """Measure the FID and the label agreement of a distilled set."""
+
+    features: Literal["inception", "classifier"]
+
+
+class ComparedSet(Block):
+    """A member of a comparison."""
+
+    runs: tuple[str, ...]
+    """Trainings on the set, one file per seed."""
+    real_runs: tuple[str, ...]
+    """Trainings on all real images of its data set with its protocol."""
+    real: str
+    """The real train split."""
+    per_class: PositiveInt | None = None
+    """Of random real images."""
+    experiment: ReportedExperiment | None = None
+    """null: real images."""
+    measured: str | None = None
+
+
+class Comparison(Settings):
+    """Write the table, the figure and the page of a comparison."""
+
+    name: Name
+    sets: dict[Name, ComparedSet]
+
+
 STAGES: Mapping[str, type[Settings]] = {
     "fetch": Fetch,
     "prepare": Prepare,
@@ -282,6 +313,8 @@ STAGES: Mapping[str, type[Settings]] = {
     "study": Study,
     "resampling_settings": ResamplingSettings,
     "audit": Audit,
+    "measure": Measure,
+    "comparison": Comparison,
     "export": Export,
     "export_card": ExportCard,
     "tables": Report,

@@ -12,8 +12,7 @@ def _results(wildcards: Wildcards) -> str:
 
 
 def fid_reference(plan: Plan, wildcards: Wildcards) -> Files:
-    name = plan.reference_of(wildcards.dataset, wildcards.key)
-    features = plan.features(name)
+    name, features = plan.reference_of(wildcards.dataset, wildcards.key)
     files: Files = {"train": plan.split(name, "train"), "features": features.network}
     if features.classifier is not None:
         files |= {"classifier": features.classifier, "validation": plan.split(name, "validation")}
@@ -254,6 +253,17 @@ def audit(plan: Plan, wildcards: Wildcards) -> Files:
     }
 
 
+def measure(plan: Plan, wildcards: Wildcards) -> Files:
+    name = wildcards.experiment
+    features = plan.measured_features(name)
+    return {
+        "distilled": f"{_results(wildcards)}/distilled.safetensors",
+        "features": features.network,
+        "classifier": plan.classifier(name),
+        "reference": plan.measured_reference(name),
+    }
+
+
 def export_card(plan: Plan, wildcards: Wildcards) -> Files:
     one, folder = plan.experiment(wildcards), _results(wildcards)
     return {
@@ -291,6 +301,7 @@ INPUTS: Mapping[str, Callable[[Plan, Wildcards], Files]] = {
     "study_run": study_run,
     "study": study,
     "audit": audit,
+    "measure": measure,
     "export_card": export_card,
 }
 """By rule."""
