@@ -57,8 +57,8 @@ class Config(Block):
     def _names_fit(self) -> Self:
         if not self.targets:
             raise ValueError(
-                "targets: no report is left to make; name one of those under reports that covers one of the experiments, "
-                f"known: {', '.join(self.reports) or 'none'}"
+                "targets: no report is left to make; name one of those under reports that covers one of the "
+                f"experiments, known: {', '.join(self.reports) or 'none'}"
             )
         self._comparisons_fit()
         given = {

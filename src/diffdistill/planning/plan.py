@@ -85,7 +85,8 @@ class Plan:
         one = self.config.experiment(experiment)
         if one.fid is None:
             raise UserError(f"results/{experiment}: fid is null, so there is no FID")
-        return f"data/{self.config.dataset(experiment)}/fid_reference/{_reference_key(self.features(experiment))}.safetensors"
+        key = _reference_key(self.features(experiment))
+        return f"data/{self.config.dataset(experiment)}/fid_reference/{key}.safetensors"
 
     def measured_reference(self, experiment: str) -> str:
         """The reference in the features of the classifier, with which every distilled set can be measured."""

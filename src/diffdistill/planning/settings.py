@@ -204,8 +204,8 @@ SETTINGS: Mapping[str, Callable[[Plan, Wildcards], stages.Settings]] = {
     function.__name__: function
     for function in (
         fetch, prepare, classifier, fid_reference, subclasses, train, weights, history, fid, pilot, checkpoint,
-        tune, sample, import_set, generate, selection, refine, real_run, real_subset_run, evaluate, baseline, accuracy, study_run,
-        study, resampling_settings, audit, measure, export, export_card,
+        tune, sample, import_set, generate, selection, refine, real_run, real_subset_run, evaluate, baseline,
+        accuracy, study_run, study, resampling_settings, audit, measure, export, export_card,
     )
 }  # fmt: skip
 """By rule."""

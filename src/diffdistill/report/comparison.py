@@ -151,7 +151,7 @@ def _difference(member: Member, best: Member) -> dict[str, Any]:
 
 
 def _equal_measures(members: Sequence[Member]) -> dict[str, dict[str, Any]]:
-    """FID and label agreement by set: of those measured with the networks of the first, at an equal number of images."""
+    """FID and label agreement by set: those measured with the networks of the first, at equal numbers of images."""
     measured = {one.name: one.measured for one in members if one.measured is not None}
     networks = [(each["features_sha256"], each["classifier_sha256"]) for each in measured.values()]
     alike = {

@@ -52,6 +52,6 @@ def main(job: Job[stages.Measure]) -> None:
 
 
 def rungs(most: int, classes: int) -> list[int]:
-    """Images per class that a distance is taken of: 1, 2, 5, 10, 20, 50, ... up to `most`, two images in all at least."""
+    """Images per class that a distance is taken of: 1, 2, 5, 10, 20, 50, ... up to `most`; two images in all."""
     steps = (digit * 10**power for power in range(len(str(most))) for digit in (1, 2, 5))
     return [each for each in steps if each <= most and each * classes >= 2]
