@@ -1,12 +1,15 @@
 """What each stage is asked to do besides its files: one class per stage, built by its rule and parsed by the stage."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from diffdistill.config import evaluation, fid, generator, model, refine, sampling, source, study, training
 from diffdistill.config.fields import Block, Checksum, Name, NonNegativeInt, PositiveInt, UnitInterval
+from diffdistill.config.reported import ComparedSet as ComparedSet
+from diffdistill.config.reported import ExperimentFiles as ExperimentFiles
+from diffdistill.config.reported import ReportedExperiment as ReportedExperiment
 
 
 class Settings(Block):
@@ -225,32 +228,6 @@ class ExportCard(Settings):
     licence: str | None = None
 
 
-class ExperimentFiles(Block):
-    """The files of one experiment; None where it has no such file."""
-
-    real: str
-    """The real train split."""
-    accuracy: str | None = None
-    baselines: str | None = None
-    fid: str | None = None
-    loss: str | None = None
-    account: str | None = None
-    samples: str | None = None
-    distilled: str | None = None
-    audit: str | None = None
-    audit_pairs: str | None = None
-    study: str | None = None
-
-
-class ReportedExperiment(Block):
-    """An experiment as a report shows it."""
-
-    dataset: str
-    settings: dict[str, Any]
-    """Its block of today's config."""
-    files: ExperimentFiles
-
-
 class Report(Settings):
     """Write the tables, the figures or the page of a report."""
 
@@ -264,22 +241,6 @@ class Measure(Settings):
     """Measure the FID and the label agreement of a distilled set."""
 
     features: Literal["inception", "classifier"]
-
-
-class ComparedSet(Block):
-    """A member of a comparison."""
-
-    runs: tuple[str, ...]
-    """Trainings on the set, one file per seed."""
-    real_runs: tuple[str, ...]
-    """Trainings on all real images of its data set with its protocol."""
-    real: str
-    """The real train split."""
-    per_class: PositiveInt | None = None
-    """Of random real images."""
-    experiment: ReportedExperiment | None = None
-    """null: real images."""
-    measured: str | None = None
 
 
 class Comparison(Settings):
