@@ -41,7 +41,7 @@ def test_random_real_images_are_trained_on_by_the_protocol(plan_of: Planner) -> 
 
 def test_a_finished_set_is_measured_by_the_networks_of_a_trained_one(plan_of: Planner) -> None:
     plan = plan_of(theirs={"dataset": "digits", **SAMPLES})
-    ours, theirs = (inputs.measure(plan, wildcards(experiment=name)) for name in ("digits", "theirs"))
+    ours, theirs = (comparison.measure(plan, wildcards(experiment=name)) for name in ("digits", "theirs"))
     assert {**ours, "distilled": ""} == {**theirs, "distilled": ""}
     key = str(theirs["reference"]).rsplit("/", 1)[1].removesuffix(".safetensors")
     reference = wildcards(dataset="digits", key=key)

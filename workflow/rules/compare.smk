@@ -1,6 +1,6 @@
 rule measure:
     input:
-        unpack(inputs("measure")),
+        unpack(lambda wildcards: asked(comparisons.measure, PLAN, wildcards)),
     output:
         measured="results/{experiment}/measured.json",
     log:

@@ -4,7 +4,7 @@ from diffdistill.config import as_json, stages
 from diffdistill.config.load import REAL
 from diffdistill.errors import UserError
 from diffdistill.planning import report
-from diffdistill.planning.plan import Plan
+from diffdistill.planning.plan import Files, Plan, Wildcards
 
 
 def comparison(plan: Plan, name: str) -> stages.Comparison:
@@ -59,3 +59,13 @@ def inputs(plan: Plan, name: str) -> list[str]:
         if one.experiment is not None:
             found += [path for path in one.experiment.files.model_dump().values() if path is not None]
     return list(dict.fromkeys(found))
+
+
+def measure(plan: Plan, wildcards: Wildcards) -> Files:
+    """The files that a distilled set is measured with, by name."""
+    name, features = wildcards.experiment, plan.measured_features(wildcards.experiment)
+    files: Files = {"features": features.network, "classifier": plan.classifier(name)}
+    return files | {
+        "distilled": f"results/{name}/distilled.safetensors",
+        "reference": plan.measured_reference(name),
+    }

@@ -253,17 +253,6 @@ def audit(plan: Plan, wildcards: Wildcards) -> Files:
     }
 
 
-def measure(plan: Plan, wildcards: Wildcards) -> Files:
-    name = wildcards.experiment
-    features = plan.measured_features(name)
-    return {
-        "distilled": f"{_results(wildcards)}/distilled.safetensors",
-        "features": features.network,
-        "classifier": plan.classifier(name),
-        "reference": plan.measured_reference(name),
-    }
-
-
 def export_card(plan: Plan, wildcards: Wildcards) -> Files:
     one, folder = plan.experiment(wildcards), _results(wildcards)
     return {
@@ -301,7 +290,6 @@ INPUTS: Mapping[str, Callable[[Plan, Wildcards], Files]] = {
     "study_run": study_run,
     "study": study,
     "audit": audit,
-    "measure": measure,
     "export_card": export_card,
 }
 """By rule."""
