@@ -40,6 +40,8 @@ TESTED_ELSEWHERE = {
     "stages.fid_reference": "tests/stages/test_fid.py measures against its output",
     "stages.history": "tests/workflow/test_demo.py reads loss.csv",
     "stages.weights": "tests/stages/test_train.py takes weights out of slices",
+    "config.reported": "tests/report/test_results.py reads by its blocks",
+    "stages.comparison": "tests/report/test_comparison.py runs it",
     "stages.tables": "tests/report/test_parts.py makes the tables, tests/workflow/test_demo.py runs it",
     "stages.figures": "tests/report/test_parts.py makes the figures, tests/workflow/test_demo.py runs it",
     "stages.report": "tests/report/test_page.py renders the page, tests/workflow/test_demo.py runs it",

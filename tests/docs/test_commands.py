@@ -48,6 +48,7 @@ def project(tmp_path: Path) -> Path:
     """A project with what the pages say to write beside config.yaml, each under the name in its first line."""
     folder = copy_project(tmp_path / "project")
     shutil.copytree(REPOSITORY / "slurm", folder / "slurm", dirs_exist_ok=True)
+    shutil.copy(REPOSITORY / "docs/gaussians.py", folder)
     (folder / "flowers").mkdir()
     for page in PAGES:
         for text in blocks(page, "yaml"):

@@ -118,3 +118,23 @@ def test_two_experiments_are_run_and_reported(tmp_path: Path) -> None:
     page = (folder / "results/reports/both/report.html").read_text()
     assert "other" in page and "digits" in page
     shutil.rmtree(folder)
+
+
+def test_a_comparison_makes_what_its_sets_need_and_no_more(project: Path) -> None:
+    (project / "compared.yaml").write_text(
+        "comparisons: {mine: [digits, twice, real_5_per_class]}\n"
+        "experiments:\n"
+        "  twice:\n"
+        "    dataset: digits\n"
+        "    source: {kind: digits, validation_per_class: 10, test_per_class: 40}\n"
+        "    generator: {kind: samples, path: archive}\n"
+        "    evaluate: {protocol: {steps: 1300, batch_size: 64, width: 64, learning_rate: 0.03, schedule: onecycle,\n"
+        "      augment: scale_rotate, augment_mode: each, mean: [0.0], std: [0.37]}}\n"
+    )
+    page = "results/comparisons/mine/comparison.html"
+    done = snakemake(project, page, "--dry-run", "--configfile", "tiny.yaml", "compared.yaml")
+    assert done.returncode == 0, done.stderr[-2000:]
+    counts = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE))
+    expected = {"measure": "2", "real_subset_run": "3", "real_run": "3", "evaluate": "6", "classifier": "1"}
+    assert {rule: counts.get(rule) for rule in expected} == expected
+    assert counts["comparison"] == "1" and "baseline" not in counts

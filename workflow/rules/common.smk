@@ -9,6 +9,7 @@ from snakemake_interface_executor_plugins.settings import DeploymentMethod
 from diffdistill import config as experiments
 from diffdistill.config.text import refuse_ambiguous
 from diffdistill.errors import UserError
+from diffdistill.planning import comparison as comparisons
 from diffdistill.planning import report as reports
 from diffdistill.planning import sources
 from diffdistill.planning.gpus import count_gpus
@@ -71,8 +72,10 @@ def names(wanted):
 
 wildcard_constraints:
     dataset=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
-    experiment=r"(?!reports/)[A-Za-z0-9][A-Za-z0-9_.-]*",
+    experiment=r"(?!(reports|comparisons)/)[A-Za-z0-9][A-Za-z0-9_.-]*",
     report=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    comparison=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    per_class=r"[1-9]\d*",
     split="train|validation|test",
     key=r"[a-z0-9-]+",
     step=r"\d+",

@@ -120,3 +120,28 @@ rule real_run:
         outputs=named_outputs,
     shell:
         stage("evaluate")
+
+
+rule real_subset_run:
+    input:
+        train="data/{dataset}/train.safetensors",
+        test="data/{dataset}/test.safetensors",
+    output:
+        accuracy="data/{dataset}/real/{key}.{per_class}-per-class.{seed}.json",
+    log:
+        "logs/{dataset}/real/{key}.{per_class}-per-class.{seed}.log",
+    benchmark:
+        "logs/{dataset}/real/{key}.{per_class}-per-class.{seed}.tsv"
+    conda:
+        "../../envs/environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=16000,
+        runtime=240,
+        gpu=1,
+    params:
+        settings=settings("real_subset_run"),
+        inputs=named_inputs,
+        outputs=named_outputs,
+    shell:
+        stage("evaluate")

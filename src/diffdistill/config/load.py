@@ -1,6 +1,7 @@
 """All of config.yaml, parsed with errors for people."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -12,8 +13,10 @@ from diffdistill.config.fields import Block, Name, read
 from diffdistill.config.source import Source
 from diffdistill.errors import UserError
 
-RESERVED = {"reports", "raw", "inception", "weights", "report.html", "summary.txt", "README.md"}
+RESERVED = {"reports", "comparisons", "raw", "inception", "weights", "report.html", "summary.txt", "README.md"}
 """Names that the workflow uses itself below results/ and data/: no experiment can have them."""
+REAL = re.compile(r"real(?:_([1-9]\d*)_per_class)?")
+"""Members of a comparison that are real images: all of the train split, or random ones of each class."""
 OLD_RESULTS = {"chosen.json": "checkpoint.json", "fid/features.safetensors": "data/{dataset}/classifier/"}
 """Files that older versions wrote, and what stands in their place now."""
 
@@ -24,7 +27,9 @@ class Config(Block):
     reports: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]]
     """Pages: each covers some experiments."""
     targets: tuple[Name, ...]
-    """The reports that `all` makes."""
+    """The reports that `all` makes, beside the comparisons."""
+    comparisons: dict[Name, Annotated[tuple[Name, ...], Field(min_length=2)]] = Field(default_factory=dict)
+    """Pages that judge several sets alike: experiments, `real`, and `real_50_per_class` with any number."""
     experiments: dict[Name, Experiment]
 
     @model_validator(mode="before")
@@ -43,6 +48,9 @@ class Config(Block):
         gone = [name for name, covered in kept["reports"].items() if covered is None]
         kept["reports"] = {name: covered for name, covered in kept["reports"].items() if covered is not None}
         kept["targets"] = _without(kept.get("targets"), gone) or []
+        if isinstance(kept.get("comparisons"), Mapping):
+            compared = {name: _without(members, removed) for name, members in kept["comparisons"].items()}
+            kept["comparisons"] = {name: members for name, members in compared.items() if members is not None}
         return kept
 
     @model_validator(mode="after")
@@ -52,7 +60,13 @@ class Config(Block):
                 "targets: no report is left to make; name one under reports that covers one of the experiments, "
                 f"known: {', '.join(self.reports) or 'none'}"
             )
-        given = {*self.experiments, *self.reports, *(one.dataset for one in self.experiments.values() if one.dataset)}
+        self._comparisons_fit()
+        given = {
+            *self.experiments,
+            *self.reports,
+            *self.comparisons,
+            *(one.dataset for one in self.experiments.values() if one.dataset),
+        }
         for name in sorted(RESERVED & given):
             raise ValueError(f"'{name}' is a name that the workflow uses itself; choose another")
         for name in self.targets:
@@ -68,6 +82,25 @@ class Config(Block):
                     f"experiments.{name}.source differs from experiments.{other}.source, but both make data/{data}"
                 )
         return self
+
+    def _comparisons_fit(self) -> None:
+        for name, members in self.comparisons.items():
+            if twice := [member for member in members if members.count(member) > 1]:
+                raise ValueError(f"comparisons.{name}: '{twice[0]}' stands twice; name it once")
+            for member in members:
+                known = f"known: {', '.join(self.experiments)}, real, real_50_per_class (or another number)"
+                if member in self.experiments and REAL.fullmatch(member):
+                    raise ValueError(f"comparisons.{name}: '{member}' is an experiment and real images; rename the one")
+                if member not in self.experiments and not REAL.fullmatch(member):
+                    raise ValueError(f"comparisons.{name}: no experiment '{member}' under experiments; {known}")
+            if not any(member in self.experiments for member in members):
+                raise ValueError(f"comparisons.{name}: only real images; add an experiment, whose data set they are of")
+
+    def comparison(self, name: str) -> tuple[str, ...]:
+        """The members of a comparison. Raises UserError for an unknown one."""
+        if name not in self.comparisons:
+            raise UserError(f"no comparison '{name}' under comparisons; known: {', '.join(self.comparisons) or 'none'}")
+        return self.comparisons[name]
 
     def experiment(self, name: str) -> Experiment:
         """Raises UserError with the known names."""

@@ -1,13 +1,16 @@
 """What each stage is asked to do besides its files: one class per stage, built by its rule and parsed by the stage."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from diffdistill.config import checks, evaluation, fid, generator, model, refine, sampling, source, study, training
 from diffdistill.config.fields import Block, Checksum, Name, NonNegativeInt, PositiveInt, UnitInterval
 from diffdistill.config.release import Release
+from diffdistill.config.reported import ComparedSet as ComparedSet
+from diffdistill.config.reported import ExperimentFiles as ExperimentFiles
+from diffdistill.config.reported import ReportedExperiment as ReportedExperiment
 
 
 class Settings(Block):
@@ -172,6 +175,8 @@ class Evaluate(Settings):
     train_set: evaluation.TrainSet
     protocol: evaluation.Protocol
     seed: NonNegativeInt
+    per_class: PositiveInt | None = None
+    """Of real-random: images of each class; null: as many in all as the distilled set has."""
 
 
 class Accuracy(Settings):
@@ -228,32 +233,6 @@ class ExportCard(Settings):
     release: Release = Release()
 
 
-class ExperimentFiles(Block):
-    """The files of one experiment; None where it has no such file."""
-
-    real: str
-    """The real train split."""
-    accuracy: str | None = None
-    baselines: str | None = None
-    fid: str | None = None
-    loss: str | None = None
-    account: str | None = None
-    samples: str | None = None
-    distilled: str | None = None
-    audit: str | None = None
-    audit_pairs: str | None = None
-    study: str | None = None
-
-
-class ReportedExperiment(Block):
-    """An experiment as a report shows it."""
-
-    dataset: str
-    settings: dict[str, Any]
-    """Its block of today's config."""
-    files: ExperimentFiles
-
-
 class Report(Settings):
     """Write the tables, the figures or the page of a report."""
 
@@ -261,6 +240,19 @@ class Report(Settings):
     experiments: dict[Name, ReportedExperiment]
     leaderboard: str
     """Path of the challenge's published table."""
+
+
+class Measure(Settings):
+    """Measure the FID and the label agreement of a distilled set."""
+
+    features: Literal["inception", "classifier"]
+
+
+class Comparison(Settings):
+    """Write the table, the figure and the page of a comparison."""
+
+    name: Name
+    sets: dict[Name, ComparedSet]
 
 
 STAGES: Mapping[str, type[Settings]] = {
@@ -287,6 +279,8 @@ STAGES: Mapping[str, type[Settings]] = {
     "study": Study,
     "resampling_settings": ResamplingSettings,
     "audit": Audit,
+    "measure": Measure,
+    "comparison": Comparison,
     "export": Export,
     "export_card": ExportCard,
     "tables": Report,

@@ -12,8 +12,7 @@ def _results(wildcards: Wildcards) -> str:
 
 
 def fid_reference(plan: Plan, wildcards: Wildcards) -> Files:
-    name = plan.reference_of(wildcards.dataset, wildcards.key)
-    features = plan.features(name)
+    name, features = plan.reference_of(wildcards.dataset, wildcards.key)
     files: Files = {"train": plan.split(name, "train"), "features": features.network}
     if features.classifier is not None:
         files |= {"classifier": features.classifier, "validation": plan.split(name, "validation")}

@@ -85,14 +85,18 @@ class Plan:
         one = self.config.experiment(experiment)
         if one.fid is None:
             raise UserError(f"results/{experiment}: fid is null, so there is no FID")
-        return f"data/{self.config.dataset(experiment)}/fid_reference/{self._reference_key(experiment)}.safetensors"
+        key = _reference_key(self.features(experiment))
+        return f"data/{self.config.dataset(experiment)}/fid_reference/{key}.safetensors"
 
-    def _reference_key(self, experiment: str) -> str:
-        features, network, classifier = self.features(experiment)
-        weights = network if features == "inception" else None
-        return (
-            f"{features}-{digest(_ReferenceKey(features=features, inception_weights=weights, classifier=classifier))}"
-        )
+    def measured_reference(self, experiment: str) -> str:
+        """The reference in the features of the classifier, with which every distilled set can be measured."""
+        key = _reference_key(self.measured_features(experiment))
+        return f"data/{self.config.dataset(experiment)}/fid_reference/{key}.safetensors"
+
+    def measured_features(self, experiment: str) -> Reference:
+        """How a distilled set is measured, whatever its experiment measures its checkpoints by."""
+        classifier = self.classifier(experiment)
+        return Reference("classifier", classifier, classifier)
 
     def features(self, experiment: str) -> Reference:
         """How an experiment with `fid` measures features."""
@@ -102,11 +106,17 @@ class Plan:
         network = classifier if fid.features == "classifier" else fid.inception_weights
         return Reference(fid.features, network, classifier if fid.measures_classes else None)
 
-    def reference_of(self, dataset: str, key: str) -> str:
-        """The name of an experiment that measures against the reference of this key. Raises UserError if none does."""
+    def reference_of(self, dataset: str, key: str) -> tuple[str, Reference]:
+        """An experiment that measures against the reference of this key, and its features.
+
+        Raises UserError if none does.
+        """
         for name, one in self.config.experiments.items():
-            if self.config.dataset(name) == dataset and one.fid is not None and self._reference_key(name) == key:
-                return name
+            if self.config.dataset(name) == dataset:
+                own = [self.features(name)] if one.fid is not None else []
+                for features in (*own, self.measured_features(name)):
+                    if _reference_key(features) == key:
+                        return name, features
         raise UserError(f"data/{dataset}/fid_reference/{key}.safetensors: no experiment in config.yaml asks for it")
 
     def real_run(self, experiment: str, seed: int | str) -> str:
@@ -114,9 +124,20 @@ class Plan:
         protocol = digest(self.config.experiment(experiment).evaluate.protocol)
         return f"data/{self.config.dataset(experiment)}/real/{protocol}.{seed}.json"
 
+    def real_subset_run(self, experiment: str, per_class: int, seed: int) -> str:
+        """The training on random real images; experiments with the same data set and protocol share it."""
+        protocol = digest(self.config.experiment(experiment).evaluate.protocol)
+        return f"data/{self.config.dataset(experiment)}/real/{protocol}.{per_class}-per-class.{seed}.json"
+
     def protocol_of(self, dataset: str, key: str) -> Protocol:
         """The protocol of this key. Raises UserError if no experiment on the data set has it."""
         for one in self.of_dataset(dataset):
             if digest(one.evaluate.protocol) == key:
                 return one.evaluate.protocol
         raise UserError(f"data/{dataset}/real/{key}: no experiment in config.yaml has this protocol")
+
+
+def _reference_key(reference: Reference) -> str:
+    features, network, classifier = reference
+    weights = network if features == "inception" else None
+    return f"{features}-{digest(_ReferenceKey(features=features, inception_weights=weights, classifier=classifier))}"

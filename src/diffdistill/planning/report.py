@@ -29,12 +29,13 @@ def report(plan: Plan, name: str, leaderboard: str) -> stages.Report:
     """The settings of a report's stages. Raises UserError for an unknown report or experiment."""
     return stages.Report(
         name=name,
-        experiments={experiment: _reported(plan, experiment) for experiment in plan.config.report(name)},
+        experiments={experiment: reported(plan, experiment) for experiment in plan.config.report(name)},
         leaderboard=leaderboard,
     )
 
 
-def _reported(plan: Plan, name: str) -> stages.ReportedExperiment:
+def reported(plan: Plan, name: str) -> stages.ReportedExperiment:
+    """An experiment as a report shows it. Raises UserError for an unknown one."""
     one: Experiment = plan.config.experiment(name)
     return stages.ReportedExperiment(
         dataset=plan.config.dataset(name), settings=one.model_dump(mode="json"), files=files_of(plan, name)

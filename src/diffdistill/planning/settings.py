@@ -44,8 +44,8 @@ def classifier(plan: Plan, wildcards: Wildcards) -> stages.Classifier:
 
 
 def fid_reference(plan: Plan, wildcards: Wildcards) -> stages.FidReference:
-    name = plan.reference_of(wildcards.dataset, wildcards.key)
-    return stages.FidReference.model_validate({"features": plan.features(name).features})
+    _, features = plan.reference_of(wildcards.dataset, wildcards.key)
+    return stages.FidReference.model_validate({"features": features.features})
 
 
 def subclasses(plan: Plan, wildcards: Wildcards) -> stages.Subclasses:
@@ -143,6 +143,11 @@ def real_run(plan: Plan, wildcards: Wildcards) -> stages.Evaluate:
     return stages.Evaluate(train_set="real", protocol=protocol, seed=int(wildcards.seed))
 
 
+def real_subset_run(plan: Plan, wildcards: Wildcards) -> stages.Evaluate:
+    protocol, per_class = plan.protocol_of(wildcards.dataset, wildcards.key), int(wildcards.per_class)
+    return stages.Evaluate(train_set="real-random", protocol=protocol, seed=int(wildcards.seed), per_class=per_class)
+
+
 def evaluate(plan: Plan, wildcards: Wildcards) -> stages.Evaluate:
     protocol = plan.experiment(wildcards).evaluate.protocol
     return stages.Evaluate(train_set="distilled", protocol=protocol, seed=int(wildcards.seed))
@@ -178,6 +183,10 @@ def audit(plan: Plan, wildcards: Wildcards) -> stages.Audit:
     return stages.Audit(audit=block)
 
 
+def measure(plan: Plan, wildcards: Wildcards) -> stages.Measure:
+    return stages.Measure.model_validate({"features": plan.measured_features(wildcards.experiment).features})
+
+
 def export(plan: Plan, wildcards: Wildcards) -> stages.Export:
     one = plan.experiment(wildcards)
     form = next(form for form, file in EXPORTS.items() if file == wildcards.file)
@@ -203,8 +212,8 @@ SETTINGS: Mapping[str, Callable[[Plan, Wildcards], stages.Settings]] = {
     function.__name__: function
     for function in (
         fetch, prepare, classifier, fid_reference, subclasses, train, weights, history, fid, pilot, checkpoint,
-        tune, sample, import_set, generate, selection, refine, real_run, evaluate, baseline, accuracy, study_run,
-        study, resampling_settings, audit, export, export_card,
+        tune, sample, import_set, generate, selection, refine, real_run, real_subset_run, evaluate, baseline,
+        accuracy, study_run, study, resampling_settings, audit, measure, export, export_card,
     )
 }  # fmt: skip
 """By rule."""

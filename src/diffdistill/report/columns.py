@@ -55,6 +55,11 @@ def mean_std(mean: float, std: float) -> str:
     return share(mean) if pd.isna(std) else f"{share(mean)} ± {share(std)}"
 
 
+def difference(value: float) -> str:
+    """-0.0120, +0.0031"""
+    return f"{value:+.4f}"
+
+
 def _speed(value: float) -> str:
     return f"{value:,.1f}"
 
@@ -75,6 +80,10 @@ COLUMNS: dict[str, Column] = {
     "label_agreement_validation": Column("label agreement of validation", share),
     "images_share": Column("images / real images", times),
     "bytes": Column("bytes", size),
+    "difference": Column("difference to the best", difference),
+    "difference_low": Column("from (95 %)", difference),
+    "difference_high": Column("to (95 %)", difference),
+    "images_per_class": Column("images per class", "{:g}".format),
     "generator_bytes": Column("generator bytes", size),
     "parameters": Column("parameters", parameters),
     "fid": Column("FID", distance),
@@ -94,7 +103,7 @@ TEXT = {
     "experiment", "dataset", "train_set", "features", "features_sha256", "classifier_sha256", "solver", "sampler",
     "team", "network", "generator", "multipliers", "ablation", "axis", "architecture", "labels", "measure", "finding",
     "uncertainty", "note", "expected", "pilot_setup", "chosen_by", "reference", "weights", "source_checksum",
-    "settings", "protocol", "setting", "made_with", "today", "file",
+    "set", "seeds", "audit", "not_compared", "settings", "protocol", "setting", "made_with", "today", "file",
     "what", "verdict", "source",
 }  # fmt: skip
 """Columns of names: `NA`, `true` or `1e5` is a name there."""

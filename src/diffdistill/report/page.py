@@ -48,7 +48,7 @@ def render(experiments: Experiments, tables_folder: Path, figures_folder: Path) 
                 if part.section == section and part.of_all and parts.covered(part, experiments)
             ],
             "tables": [
-                _table(part.title, results.table(tables_folder / f"{part.name}.csv"))
+                grid_of(part.title, results.table(tables_folder / f"{part.name}.csv"))
                 for part in parts.TABLES
                 if part.section == section and part.of_all and parts.covered(part, experiments)
             ],
@@ -92,11 +92,11 @@ def _section(place: int, experiment: Experiment, tables_folder: Path, figures_fo
         "account": _account(experiment, experiment.account) if experiment.account is not None else None,
         "study": figures("study"),
         "study_tables": [
-            _table(part.title, results.table(tables_folder / f"{part.name}_{name}.csv"))
+            grid_of(part.title, results.table(tables_folder / f"{part.name}_{name}.csv"))
             for part in parts.TABLES
             if part.section == "study" and experiment.has(*part.needs)
         ],
-        "audit": _table(f"Audit of {name}", tables.audit(experiment.audit)) if experiment.audit is not None else None,
+        "audit": grid_of(f"Audit of {name}", tables.audit(experiment.audit)) if experiment.audit is not None else None,
         "audit_pairs": _pairs(experiment),
         "distilled": experiment.files.distilled,
         "versions": _versions(experiment, made_with),
@@ -108,6 +108,11 @@ def _section(place: int, experiment: Experiment, tables_folder: Path, figures_fo
 
 def _figure(path: Path, part: parts.Picture, alt: str) -> Markup:
     return _image(path, alt, part.caption, part.sharpness, "tall" if part.tall else "chart")
+
+
+def picture(path: Path, alt: str, caption: str) -> Markup:
+    """A chart, inside the page. Raises UserError if it is missing or broken."""
+    return _image(path, alt, caption, parts.CHART, "chart")
 
 
 def _image(path: Path, alt: str, caption: str, sharpness: float, style: str) -> Markup:
@@ -217,7 +222,7 @@ def _notes(experiment: Experiment) -> Iterable[str]:
 def _measurements(experiment: Experiment) -> dict[str, Any] | None:
     if experiment.fid is None:
         return None
-    return _table(f"Measurements of {experiment.name}", tables.measurements(experiment.fid))
+    return grid_of(f"Measurements of {experiment.name}", tables.measurements(experiment.fid))
 
 
 def _account(experiment: Experiment, account: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,14 +272,15 @@ def _versions(experiment: Experiment, made_with: Mapping[str, Any]) -> list[tupl
 
 def _differences(experiment: Experiment) -> dict[str, Any] | None:
     found = recorded.differences(experiment)
-    return None if found.empty else _table(f"Changed settings of {experiment.name}", found)
+    return None if found.empty else grid_of(f"Changed settings of {experiment.name}", found)
 
 
 def _json(values: Any) -> str:
     return json.dumps(values, indent=2, ensure_ascii=False)
 
 
-def _table(title: str, table: pd.DataFrame) -> dict[str, Any]:
+def grid_of(title: str, table: pd.DataFrame) -> dict[str, Any]:
+    """A table as the macro `grid` shows it."""
     text = columns.shown(table)
     sides = ["number" if number else "text" for number in columns.numeric(table)]
     return {

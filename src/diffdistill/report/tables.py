@@ -71,13 +71,20 @@ def generators(experiments: Sequence[Experiment]) -> pd.DataFrame:
             "nfe": int(best["nfe"]),
             "step": int(best["step"]),
         }
-        batch_size = recorded.setting(experiment, "train", "batch_size")
-        if experiment.loss is not None and batch_size is not None:
-            iterations = int(experiment.loss["iteration"].max())
-            seconds_per_image = float((1 / experiment.loss["images_per_second"]).mean())
-            row |= {"iterations": iterations, "training_seconds": iterations * batch_size * seconds_per_image}
+        seconds = training_seconds(experiment)
+        if experiment.loss is not None and seconds is not None:
+            row |= {"iterations": int(experiment.loss["iteration"].max()), "training_seconds": seconds}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def training_seconds(experiment: Experiment) -> float | None:
+    """All iterations at the logged speed; None if nothing was trained, or the batch size is unknown."""
+    batch_size = recorded.setting(experiment, "train", "batch_size")
+    if experiment.loss is None or batch_size is None:
+        return None
+    seconds_per_image = float((1 / experiment.loss["images_per_second"]).mean())
+    return float(experiment.loss["iteration"].max() * batch_size * seconds_per_image)
 
 
 def sampling(experiments: Sequence[Experiment]) -> pd.DataFrame:

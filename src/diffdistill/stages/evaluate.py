@@ -23,7 +23,9 @@ def main(job: Job[stages.Evaluate]) -> None:
     train_file, test_file = job.input("train"), job.input("test")
     train, test = evaluation.load(train_file, test_file)
     kept = selection.every(train.labels)
-    if train_set in ("real-random", "random-samples"):
+    if settings.per_class is not None:
+        kept = selection.per_class(train.labels, [settings.per_class] * len(train.classes), selection.randomly(seed))
+    elif train_set in ("real-random", "random-samples"):
         size = image_files.stored_images(job.input("distilled"))
         if size >= len(kept):
             logger.info("the distilled set counts as %d images of %d: this is the training on all", size, len(kept))

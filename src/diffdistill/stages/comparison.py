@@ -1,0 +1,21 @@
+"""Reads the trainings, measurements and files of several sets; writes their table, figure and page."""
+
+from diffdistill.config import stages
+from diffdistill.errors import UserError
+from diffdistill.report import comparison, style
+from diffdistill.runtime import files
+from diffdistill.runtime.program import Job
+
+
+def main(job: Job[stages.Comparison]) -> None:
+    members = [comparison.read(name, one) for name, one in job.settings.sets.items()]
+    try:
+        table = comparison.judge(members)
+    except UserError as error:
+        raise UserError(f"comparisons.{job.settings.name}: {error}") from error
+    for ending, text in comparison.texts(table).items():
+        files.write_text(job.output(ending), text)
+    figure = comparison.figure(members, table)
+    for ending in ("pdf", "png"):
+        style.save(figure, job.output(ending))
+    files.write_text(job.output("page"), comparison.page(job.settings.name, table, job.output("png")))
