@@ -40,8 +40,8 @@ def text(choice: Choice) -> str:
     for key in ("validation_per_class", "test_per_class"):
         if getattr(where, key) is not None:
             source[key] = getattr(where, key)
-    model = choice.model.model_dump(mode="json", exclude_defaults=True, exclude={"kind"})
-    fits = f"{plan.costs.train / 60:.0f} min of {choice.hours:g} h"
+    model = choice.model.model_dump(mode="json", exclude={"kind", "prediction", "mlp_ratio"})
+    fits = f"{plan.costs.train / 60:.1f} min of {choice.hours:g} h"
     written = f"""\
 # Proposed by diffdistill init for {where.train_images} train images in {where.classes} classes, on {choice.machine}.
 # Run it with: diffdistill run --configfile THIS_FILE
@@ -107,6 +107,7 @@ def _keys(values: Mapping[str, Any], indent: int, reasons: Mapping[str, str]) ->
     lines = []
     for key, value in values.items():
         reason = f" # {reasons[key]}" if key in reasons else ""
-        shown = value if isinstance(value, str) and value.replace("_", "").isalpha() else json.dumps(value)
+        plain = isinstance(value, str) and value.replace("_", "").isalpha() and yaml.safe_load(value) == value
+        shown = value if plain else json.dumps(value)
         lines.append(f"{' ' * indent}{key}: {shown}{reason}")
     return "\n".join(lines)

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+import yaml
+
 from diffdistill.commands import block, proposal
 from diffdistill.commands.inspection import Inspection, inspect, mirror_ratio
 from diffdistill.config import ModelBlock, Protocol, Recipe
@@ -28,14 +30,14 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     hours = _positive(given.hours, "--hours", "2")
     budget = _positive(given.budget, "--budget", "600")
-    output = Path(given.output)
+    name, output = _checked_name(given.name or name_for(given.path)), Path(given.output)
     if output.exists() and not given.force:
         raise UserError(f"{output}: exists already; give another --output, or --force to replace it")
     proposal.training_seconds(hours, budget)  # refuses the numbers before anything takes time
     started = time.monotonic()
     found = inspect(given.path, nested=given.nested)
     looked = time.monotonic() - started
-    choice = propose(found, hours=hours, budget=budget, name=given.name, picture_seconds=looked / found.looked_at)
+    choice = propose(found, hours=hours, budget=budget, name=name, picture_seconds=looked / found.looked_at)
     written = block.text(choice)
     with files.replacing(output) as temporary:
         temporary.write_text(written, encoding="utf-8")
@@ -45,9 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def propose(
-    found: Inspection, *, hours: float, budget: float, name: str | None = None, picture_seconds: float
-) -> block.Choice:
+def propose(found: Inspection, *, hours: float, budget: float, name: str, picture_seconds: float) -> block.Choice:
     """An experiment for these pictures, by measurements on this machine.
 
     picture_seconds: what reading one picture takes. Raises UserError if none fits.
@@ -83,7 +83,7 @@ def propose(
     width, height = found.sizes.most_common(1)[0][0]
     machine = devices.describe(device)["device"] + f", {torch.get_num_threads()} threads"
     return block.Choice(
-        name=name or name_for(found.path), path=_place(found.path), skip=found.skip(), where=where, model=model,
+        name=name, path=_place(found.path), skip=found.skip(), where=where, model=model,
         plan=plan, hours=hours, budget=budget, flip=flip, mirror_ratio=ratio, machine=machine,
         common_size=f"{width}x{height}",
     )  # fmt: skip
@@ -93,8 +93,19 @@ def name_for(path: Path) -> str:
     """A name of the experiment after the folder or archive; never one whose data would lie among the pictures."""
     stem = path.resolve().name.partition(".")[0]
     name = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-").lower() or "images"
+    if yaml.safe_load(name) != name or not name[0].isalpha():  # such as a year, or yes
+        return f"set-{name}"
     among_pictures = Path("data", name).resolve() == path.resolve()
-    return f"{name}-set" if name in RESERVED or among_pictures or name.isdigit() else name
+    return f"{name}-set" if name in RESERVED or among_pictures else name
+
+
+def _checked_name(name: str) -> str:
+    """Raises UserError for a name that an experiment cannot have."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", name) or yaml.safe_load(name) != name:
+        raise UserError(f"--name {name}: letters, digits, '_', '.' and '-' after a letter are needed, such as flowers")
+    if name in RESERVED:
+        raise UserError(f"--name {name}: the workflow uses this name itself; give another")
+    return name
 
 
 def _place(path: Path) -> str:
@@ -153,13 +164,14 @@ def _found_lines(found: Inspection) -> list[str]:
 
 def _choice_lines(choice: block.Choice) -> list[str]:
     where, plan, model = choice.where, choice.plan, choice.model
-    widths = json.dumps(model.model_dump(exclude_defaults=True, exclude={"kind"})).strip("{}").replace('"', "")
+    widths = json.dumps(model.model_dump(exclude={"kind", "prediction", "mlp_ratio"})).strip("{}").replace('"', "")
     return [
         f"chose for {choice.hours:g} h on {choice.machine}:",
-        f"  size {where.size}: most pictures have {choice.common_size}; sides up to {proposal.LARGEST_SIDE} are proposed",
+        f"  size {where.size}: most pictures have {choice.common_size}, and {proposal.LARGEST_SIDE} is the largest "
+        "proposed",
         f"  network {model.kind} ({widths}): the largest that {where.train_images} train images and the hours allow",
-        f"  {plan.iterations} iterations of {plan.batch_size} images, {1000 * plan.costs.train / plan.iterations:.0f} ms "
-        f"each; FID every {plan.every}",
+        f"  {plan.iterations} iterations of {plan.batch_size} images, FID every {plan.every}; "
+        f"{1000 * plan.costs.train / plan.iterations:.0f} ms an iteration",
         f"  flip {str(choice.flip).lower()}: {block.flip_reason(choice.flip, choice.mirror_ratio)}",
         f"  ConvNets of {plan.protocol['steps']} steps of {plan.protocol['batch_size']} images",
     ]

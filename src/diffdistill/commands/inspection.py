@@ -13,7 +13,8 @@ from PIL import Image
 
 from diffdistill.data import archives, layout
 from diffdistill.data.decoding import decode
-from diffdistill.data.raw import Array
+from diffdistill.data.raw import Array, SourceError
+from diffdistill.data.tree import Listing
 from diffdistill.errors import UserError
 
 SMALLEST_CLASS = 5
@@ -84,7 +85,7 @@ def inspect(path: Path, *, seconds: float = 60.0, nested: bool = False) -> Inspe
     if not listing.names:
         raise UserError(f"{path}: no files in it; give a folder that holds a folder of pictures per class")
     found = Inspection(path)
-    pictures = _of_classes(path, listing.names, found.foreign)
+    pictures = _of_classes(path, listing, found.foreign)
     split_of = {name: (split, one) for split, named in pictures.items() for name, one in named.items()}
     if not nested:
         _refuse_several_sets(path, split_of)
@@ -121,20 +122,19 @@ def _nearest(a: Array, b: Array) -> float:
     return float(np.sqrt(squared.min(axis=1).clip(0)).sum())
 
 
-def _of_classes(path: Path, names: list[str], foreign: list[str]) -> dict[str, dict[str, str]]:
+def _of_classes(path: Path, listing: Listing, foreign: list[str]) -> dict[str, dict[str, str]]:
     """Class by split and name of what may be a picture; all other files are added to `foreign`."""
-    listing = archives.listing(path)
     try:
         found = layout.find(path, listing)
-    except layout.SourceError as error:
+    except SourceError as error:
         raise UserError(f"{error} (in the block: source.{error.argument})") from error
     pictures = {split: dict(some) for split, some in found.pictures.items()}
     placed = {name for some in pictures.values() for name in some}
-    foreign += [name for name in names if name not in placed]
+    foreign += [name for name in listing.names if name not in placed]
     if not pictures.get("train"):
         raise UserError(
-            f"{path}: no pictures in class folders among {len(names)} files; expected {path.name}/CLASS/PICTURE or "
-            f"{path.name}/train/CLASS/PICTURE"
+            f"{path}: no pictures in class folders among {len(listing.names)} files; expected "
+            f"{path.name}/CLASS/PICTURE or {path.name}/train/CLASS/PICTURE"
         )
     return pictures
 
@@ -212,9 +212,7 @@ def _refuse_useless(found: Inspection) -> None:
         why = f", such as {example[0]} ({example[1]})" if example else ""
         raise UserError(f"{path}: none of its files is a whole picture{why}; give a folder of pictures per class")
     if len(train) < 2:
-        raise UserError(
-            f"{path}: the only class is '{next(iter(train))}'; at least two folders of pictures are needed"
-        )
+        raise UserError(f"{path}: the only class is '{next(iter(train))}'; at least two folders of pictures are needed")
     smallest = min(train, key=lambda one: train[one])
     if train[smallest] < SMALLEST_CLASS:
         few = sum(count < SMALLEST_CLASS for count in train.values())
@@ -224,5 +222,5 @@ def _refuse_useless(found: Inspection) -> None:
         )
     if found.plain == found.looked_at:
         raise UserError(f"{path}: every picture is of a single colour, so nothing can be learnt; check the files")
-    if found.duplicates == found.looked_at - 1:
+    if 0 < found.duplicates == found.looked_at - 1:
         raise UserError(f"{path}: all pictures are copies of one file, so nothing can be learnt; check the files")

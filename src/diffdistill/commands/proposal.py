@@ -10,7 +10,7 @@ from diffdistill.config import ModelBlock, parse_model
 from diffdistill.errors import UserError
 
 LARGEST_SIDE, SIDES = 64, (8, 16, 32, 64)
-"""Sides in pixels that are proposed; pictures that have one of their own up to the largest, a multiple of 4, keep it."""
+"""Sides in pixels that are proposed. Squares of one size up to the largest keep theirs, down to a multiple of 4."""
 LADDER: tuple[dict[str, Any], ...] = (
     {"kind": "unet", "channels": 16, "multipliers": [1, 2], "blocks": 1, "num_heads": 2},
     {"kind": "unet", "channels": 32, "multipliers": [1, 2, 2], "blocks": 1, "num_heads": 4},
@@ -74,7 +74,7 @@ class Costs:
 
     @property
     def total(self) -> float:
-        return sum(vars(self).values())
+        return float(sum(vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def shape(found: Inspection) -> Shape:
 def _size(found: Inspection) -> int:
     sides = sorted(side for size, count in found.sizes.items() for side in [min(size)] * count)
     median = sides[len(sides) // 2]
-    if len(found.sizes) == 1 and median == max(*found.sizes) and SIDES[0] <= median <= LARGEST_SIDE:
+    if len(found.sizes) == 1 and (median, median) in found.sizes and SIDES[0] <= median <= LARGEST_SIDE:
         return median - median % 4
     return max((side for side in SIDES if side <= median), default=SIDES[0])
 
@@ -206,5 +206,5 @@ def _rounded(number: int) -> int:
     """Down to two significant digits; at least 1."""
     if number < 100:
         return max(1, number)
-    unit = 10 ** (len(str(number)) - 2)
+    unit = int(10 ** (len(str(number)) - 2))
     return number // unit * unit

@@ -1,8 +1,9 @@
 """How long a training step of a denoiser and of the ConvNet takes on this machine, and what memory it needs."""
 
+import itertools
 import os
+import statistics
 import time
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -19,6 +20,9 @@ BYTES_PER_PARAMETER = 24
 """Weights, gradients, two moments and one EMA in float32, and a copy while a state is written."""
 MEMORY_SHARE = 0.5
 """Of the free memory, left for the batch: libraries, images and other programs take some."""
+
+UNTIMED = 2
+"""Steps at first that also load libraries."""
 
 Shape = tuple[int, int, int]
 
@@ -117,28 +121,25 @@ def convnet_step(
 
 
 class _Clock:
-    """Times iterations after the first two, which also load libraries."""
+    """Times iterations after the first ones, which also load libraries."""
 
     def __init__(self, device: torch.device, seconds: float) -> None:
         self._device, self._seconds = device, seconds
-        self._begun, self._count = 0.0, -2
-        self.step = 0.0
+        self._ends: list[float] = []
 
     def tick(self) -> None:
-        self._count += 1
-        if self._count < 0:
-            return
         devices.synchronise(self._device)
-        now = time.perf_counter()
-        if self._count == 0:
-            self._begun = now
-        else:
-            self.step = (now - self._begun) / self._count
+        self._ends.append(time.perf_counter())
 
     def finished(self) -> int:
-        """1 as soon as there is a measurement of that many seconds."""
-        return int(self._count > 0 and self.step * self._count >= self._seconds)
+        """1 as soon as there are five steps of that many seconds, or three steps of three times as many."""
+        steps = len(self._ends) - UNTIMED
+        if steps < 3:
+            return 0
+        taken = self._ends[-1] - self._ends[UNTIMED - 1]
+        return int(taken >= (self._seconds if steps >= 5 else 3 * self._seconds))
 
-
-Timer = Callable[[ModelBlock, int], float]
-"""Seconds of a training step of a network with a batch."""
+    @property
+    def step(self) -> float:
+        """The median, so that another program's moment of work does not count."""
+        return statistics.median(b - a for a, b in itertools.pairwise(self._ends[UNTIMED - 1 :]))
