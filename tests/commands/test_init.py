@@ -71,7 +71,7 @@ def test_a_file_that_exists_is_kept(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--hours=-1"], "--hours -1: a number"),
         (["--budget", "inf"], "--budget inf: a number above 0 is needed, such as 600"),
         (["--hours", "0.1"], "--budget 600 seconds is more than half of --hours 0.1"),
-        (["--hours", "0.0001", "--budget", "0.1"], "at least 80 are needed; give at least"),
+        (["--budget", "5"], "--budget 5: loading and warming up take seconds of it; give at least 15"),
         (["--name", "a/b"], "--name a/b: letters, digits"),
         (["--name", "yes"], "--name yes: letters"),
         (["--name", "raw"], "--name raw: the workflow uses this name itself"),

@@ -74,7 +74,7 @@ def test_too_few_hours_are_refused_with_a_number_that_is_enough() -> None:
 
     def plan(hours: float) -> proposal.Plan:
         return proposal.plan(
-            where, hours=hours, budget=10, batch_size=64, step=1.0, convnet_step=0.1,
+            where, hours=hours, budget=20, batch_size=64, step=1.0, convnet_step=0.1,
             protocol=proposal.protocol(where, False, False), pictures=60, picture_seconds=1e-3,
         )  # fmt: skip
 

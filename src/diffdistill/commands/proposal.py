@@ -37,6 +37,8 @@ JOB_SECONDS, JOBS = 4.0, 48
 PROTOCOL_STEPS = ((2_000, 1_000), (20_000, 3_000), (math.inf, 10_000))
 """Steps of a ConvNet by the number of train images that is not reached."""
 FEWEST_STEPS = 20
+LEAST_BUDGET = 15.0
+"""Seconds for sampling; loading and warming up take a few of them."""
 NFE = 8
 """Of the measurements and the samples: dpmsolver++ of order 2."""
 MIRROR_LIMIT = 1.1
@@ -138,7 +140,11 @@ def climb(
 
 
 def training_seconds(hours: float, budget: float) -> float:
-    """What is left of the hours for training. Raises UserError if the hours are too few for the budget."""
+    """What is left of the hours for training. Raises UserError if the budget is too small, or too large for them."""
+    if budget < LEAST_BUDGET:
+        raise UserError(
+            f"--budget {budget:g}: loading and warming up take seconds of it; give at least {LEAST_BUDGET:g}"
+        )
     left = 3600 * hours - budget - JOB_SECONDS * JOBS
     if budget > 1800 * hours:
         raise UserError(
