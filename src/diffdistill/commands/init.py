@@ -21,6 +21,8 @@ from diffdistill.runtime import files
 
 IMBALANCE = 3.0
 """Ratio of the largest class to the smallest from which it is worth a line."""
+BUSY = 0.6
+"""Load per core at the start from which the measurements are said to be those of a busy machine."""
 THREADS = 8
 """Of a job that trains, if the machine has as many: the default of an experiment."""
 
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     if output.exists() and not given.force:
         raise UserError(f"{output}: exists already; give another --output, or --force to replace it")
     proposal.training_seconds(hours, budget)  # refuses the numbers before anything takes time
-    started = time.monotonic()
+    started, busy = time.monotonic(), os.getloadavg()[0]
     found = inspect(given.path, nested=given.nested)
     looked = time.monotonic() - started
     choice = propose(found, hours=hours, budget=budget, name=name, picture_seconds=looked / found.looked_at)
@@ -42,6 +44,8 @@ def main(arguments: Sequence[str]) -> int:
     with files.replacing(output) as temporary:
         temporary.write_text(written, encoding="utf-8")
     print("\n".join([*_found_lines(found), "", *_choice_lines(choice), "", *_cost_lines(choice.plan.costs, hours)]))
+    if busy > BUSY * (os.cpu_count() or 1):
+        print(f"  other programs kept the machine busy (load {busy:.1f}): alone, more iterations may fit the hours")
     print(f"\nwrote {output} in {time.monotonic() - started:.0f} s; run it with:")
     print(f"  diffdistill run -n --configfile {output}   # what would run?\n  diffdistill run --configfile {output}")
     return 0
