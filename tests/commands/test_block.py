@@ -13,7 +13,7 @@ def choice(path: str, skip: tuple[str, ...] = (), iterations: int = 800) -> bloc
     )  # fmt: skip
     return block.Choice(
         name="mine", path=path, skip=skip, where=where, model=proposal.ladder(28, 5_000)[-1], plan=plan, hours=1,
-        budget=10, flip=False, mirror_ratio=1.9, machine="a laptop", common_size="28x28",
+        budget=10, flip=False, mirror_ratio=1.9, machine="a laptop", common_size="28x28", nested="nested" in path,
     )  # fmt: skip
 
 
@@ -22,6 +22,11 @@ def test_names_of_files_survive() -> None:
     source = yaml.safe_load(block.text(choice(path, skip)))["experiments"]["mine"]["source"]
     assert source["path"] == path and source["skip"] == list(skip)
     assert "validation_per_class" not in source and source["test_per_class"] == 20
+
+
+def test_folders_at_the_top_are_classes_where_the_user_says_so() -> None:
+    sources = [yaml.safe_load(block.text(choice(path)))["experiments"]["mine"]["source"] for path in ("set", "nested")]
+    assert "splits" not in sources[0] and sources[1]["splits"] == {}
 
 
 def test_words_that_yaml_would_read_as_values_stay_text() -> None:

@@ -90,6 +90,9 @@ def test_the_parent_folder_of_data_sets_is_refused(tmp_path: Path) -> None:
     parent = noise(tmp_path / "parent", "birds/owl", "birds/wren", "flowers/rose", "flowers/lily")
     assert f"give one of them, such as {parent / 'birds'}" in refused(parent)
     assert inspect(parent, nested=True).train == {"birds": 12, "flowers": 12}
+    same = noise(tmp_path / "same", "birds/1", "birds/2", "flowers/1", "flowers/2")
+    assert "can be read in two ways" in refused(same) and "say --nested if" in refused(same)
+    assert inspect(same, nested=True).train == {"birds": 12, "flowers": 12}
     assert inspect(noise(tmp_path / "around", "birds/owl", "birds/wren")).train == {"owl": 6, "wren": 6}
 
 

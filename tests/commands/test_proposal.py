@@ -12,7 +12,7 @@ from diffdistill.errors import UserError
 
 
 def found(sizes: dict[tuple[int, int], int], each: int = 100, splits: tuple[str, ...] = ("train",)) -> Inspection:
-    return Inspection(Path("set"), {split: {"a": each, "b": each} for split in splits}, Counter(sizes))
+    return Inspection(Path("set"), False, {split: {"a": each, "b": each} for split in splits}, Counter(sizes))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ class Choice:
     where: proposal.Shape
     model: ModelBlock
     plan: proposal.Plan
+    nested: bool
     hours: float
     budget: float
     flip: bool
@@ -35,6 +36,8 @@ def text(choice: Choice) -> str:
     """The block as written to a file. Raises UserError if it is no valid config, such as for a name that is taken."""
     where, plan = choice.where, choice.plan
     source: dict[str, Any] = {"kind": "folder", "path": choice.path, "size": where.size}
+    if choice.nested:
+        source["splits"] = {}
     if choice.skip:
         source["skip"] = list(choice.skip)
     for key in ("validation_per_class", "test_per_class"):
@@ -68,6 +71,7 @@ solver: {{ order: 2, nfe: {proposal.NFE} }} }} # features need no download
 
 
 SOURCE_REASONS = {
+    "splits": "none: the folders at the top are the classes",
     "skip": "what is no picture",
     "validation_per_class": "every choice is made on these",
     "test_per_class": "read for the final accuracy alone",

@@ -89,7 +89,7 @@ def propose(found: Inspection, *, hours: float, budget: float, name: str, pictur
     return block.Choice(
         name=name, path=_place(found.path), skip=found.skip(), where=where, model=model,
         plan=plan, hours=hours, budget=budget, flip=flip, mirror_ratio=ratio, machine=machine,
-        common_size=f"{width}x{height}",
+        common_size=f"{width}x{height}", nested=found.nested,
     )  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", help="of the experiment; else the folder's")
     parser.add_argument("--output", default="mine.yaml", metavar="FILE", help="(mine.yaml)")
     parser.add_argument("--force", action="store_true", help="replace the file if it exists")
-    parser.add_argument("--nested", action="store_true", help="class folders hold folders of pictures")
+    parser.add_argument("--nested", action="store_true", help="the folders at the top are classes that hold folders")
     return parser
 
 

@@ -30,6 +30,8 @@ class Inspection:
     """What was found. Names are those of files relative to the source."""
 
     path: Path
+    nested: bool = False
+    """Whether the folders at the top are the classes, whatever lies in them."""
     classes: dict[str, dict[str, int]] = field(default_factory=dict)
     """Pictures by split and class."""
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
@@ -76,7 +78,7 @@ class Inspection:
 def inspect(path: Path, *, seconds: float = 60.0, nested: bool = False) -> Inspection:
     """Look at the files of a folder or archive, in random order for at most about so many seconds.
 
-    nested: folders below a class folder belong to that class, even if all classes look like data sets of their own.
+    nested: the folders at the top are the classes, even if they look like data sets or splits of their own.
     Raises UserError, one line, for a source of which no experiment can be made.
     """
     if not path.exists():
@@ -84,8 +86,8 @@ def inspect(path: Path, *, seconds: float = 60.0, nested: bool = False) -> Inspe
     listing = archives.listing(path)
     if not listing.names:
         raise UserError(f"{path}: no files in it; give a folder that holds a folder of pictures per class")
-    found = Inspection(path)
-    pictures = _of_classes(path, listing, found.foreign)
+    found = Inspection(path, nested=nested)
+    pictures = _of_classes(found, listing)
     split_of = {name: (split, one) for split, named in pictures.items() for name, one in named.items()}
     if not nested:
         _refuse_several_sets(path, split_of)
@@ -122,15 +124,17 @@ def _nearest(a: Array, b: Array) -> float:
     return float(np.sqrt(squared.min(axis=1).clip(0)).sum())
 
 
-def _of_classes(path: Path, listing: Listing, foreign: list[str]) -> dict[str, dict[str, str]]:
-    """Class by split and name of what may be a picture; all other files are added to `foreign`."""
+def _of_classes(source: Inspection, listing: Listing) -> dict[str, dict[str, str]]:
+    """Class by split and name of what may be a picture; all other files are foreign."""
+    path = source.path
     try:
-        found = layout.find(path, listing)
+        found = layout.find(path, listing, {} if source.nested else None)
     except SourceError as error:
-        raise UserError(f"{error} (in the block: source.{error.argument})") from error
+        hint = "say --nested if the folders at the top are the classes, or write" if error.argument == "splits" else ""
+        raise UserError(f"{error}; {hint or 'or write'} source.{error.argument} by hand") from error
     pictures = {split: dict(some) for split, some in found.pictures.items()}
     placed = {name for some in pictures.values() for name in some}
-    foreign += [name for name in listing.names if name not in placed]
+    source.foreign += [name for name in listing.names if name not in placed]
     if not pictures.get("train"):
         raise UserError(
             f"{path}: no pictures in class folders among {len(listing.names)} files; expected "
