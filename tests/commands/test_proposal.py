@@ -38,6 +38,18 @@ def test_few_images_get_a_small_network_and_every_network_fits_its_side() -> Non
         assert all(size % patch == 0 and size // patch <= 16 for patch in patches[3:])
 
 
+def test_attention_is_on_a_small_side() -> None:
+    for size, levels in ((8, 2), (16, 2), (28, 3), (32, 3), (36, 3), (64, 4)):
+        assert len(getattr(proposal.ladder(size, 100)[0], "multipliers", ())) == levels
+
+
+def test_pictures_are_made_smaller_for_few_hours() -> None:
+    where = proposal.Shape(64, 3, 2, 1, 1, 100)
+    for seconds, size in ((1e9, 64), (64**2 * 5_000, 64), (32**2 * 5_000, 32), (1, 16)):
+        assert proposal.affordable(where, lambda some: some.size**2, seconds).size == size
+    assert proposal.affordable(proposal.Shape(8, 1, 2, 1, 1, 9), lambda some: 1e9, 1).size == 8
+
+
 def test_the_largest_network_that_trains_long_enough_is_taken() -> None:
     rungs = proposal.ladder(32, 10**6)
     cost = {id(model): 2.0**rung for rung, model in enumerate(rungs)}

@@ -67,16 +67,20 @@ def propose(found: Inspection, *, hours: float, budget: float, name: str, pictur
     flip = ratio <= proposal.MIRROR_LIMIT
     batches: dict[str, int] = {}
 
-    def step(model: ModelBlock) -> float:
+    def step(model: ModelBlock, where: proposal.Shape) -> float:
         denoiser = timing.build(model, where.image, where.classes)
         wanted = 64 if where.train_images < 2_000 else 128
         batch = batches[model.model_dump_json()] = timing.largest_batch(denoiser, wanted, device)
         return timing.denoiser_step(denoiser, Recipe(iterations=10**6, batch_size=batch, flip=flip), device)
 
-    rungs = proposal.ladder(where.size, where.train_images)
+    def rungs(where: proposal.Shape) -> list[ModelBlock]:
+        return proposal.ladder(where.size, where.train_images)
+
+    seconds = proposal.training_seconds(hours, budget)
+    where = proposal.affordable(where, lambda some: step(rungs(some)[0], some), seconds)
     model, taken = proposal.climb(
-        rungs, lambda one: timing.operations(one, where.image, where.classes), step,
-        proposal.training_seconds(hours, budget),
+        rungs(where), lambda one: timing.operations(one, where.image, where.classes), lambda one: step(one, where),
+        seconds,
     )  # fmt: skip
     protocol = proposal.protocol(where, device.type == "cuda", flip)
     convnet = timing.convnet_step(Protocol.model_validate(protocol), where.image, where.classes, device)
@@ -171,8 +175,8 @@ def _choice_lines(choice: block.Choice) -> list[str]:
     widths = json.dumps(model.model_dump(exclude={"kind", "prediction", "mlp_ratio"})).strip("{}").replace('"', "")
     return [
         f"chose for {choice.hours:g} h on {choice.machine}:",
-        f"  size {where.size}: most pictures have {choice.common_size}, and {proposal.LARGEST_SIDE} is the largest "
-        "proposed",
+        f"  size {where.size}: most pictures have {choice.common_size}; at most {proposal.LARGEST_SIDE}, less for "
+        "few hours",
         f"  network {model.kind} ({widths}): the largest that {where.train_images} train images and the hours allow",
         f"  {plan.iterations} iterations of {plan.batch_size} images, FID every {plan.every}; "
         f"{1000 * plan.costs.train / plan.iterations:.0f} ms an iteration",

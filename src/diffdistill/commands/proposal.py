@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from diffdistill.commands.inspection import Inspection
@@ -12,9 +12,9 @@ from diffdistill.errors import UserError
 LARGEST_SIDE, SIDES = 64, (8, 16, 32, 64)
 """Sides in pixels that are proposed. Squares of one size up to the largest keep theirs, down to a multiple of 4."""
 LADDER: tuple[dict[str, Any], ...] = (
-    {"kind": "unet", "channels": 16, "multipliers": [1, 2], "blocks": 1, "num_heads": 2},
-    {"kind": "unet", "channels": 32, "multipliers": [1, 2, 2], "blocks": 1, "num_heads": 4},
-    {"kind": "unet", "channels": 64, "multipliers": [1, 2, 2], "blocks": 2, "num_heads": 4},
+    {"kind": "unet", "channels": 16, "blocks": 1, "num_heads": 2},
+    {"kind": "unet", "channels": 32, "blocks": 1, "num_heads": 4},
+    {"kind": "unet", "channels": 64, "blocks": 2, "num_heads": 4},
     {"kind": "uvit", "embed_dim": 384, "depth": 8, "num_heads": 6},
     {"kind": "uvit", "embed_dim": 512, "depth": 12, "num_heads": 8},
     {"kind": "uvit", "embed_dim": 768, "depth": 16, "num_heads": 12},
@@ -24,6 +24,8 @@ MOST_RUNGS = ((2_000, 2), (10_000, 3))
 """Fewer train images than the first number take one of the first so many networks: a larger one learns by heart."""
 WANTED_ITERATIONS = 20_000
 """A larger network is taken only if the hours give so many iterations of it."""
+ENOUGH_ITERATIONS, SMALLEST_LOWERED = 5_000, 16
+"""Pictures are made smaller, down to such a side, until the hours give so many iterations of the smallest network."""
 FEWEST_ITERATIONS, MOST_ITERATIONS = 80, 200_000
 MEASUREMENTS = 8
 """Of FID, spread evenly over the training."""
@@ -115,7 +117,24 @@ def ladder(size: int, train_images: int) -> list[ModelBlock]:
     """Networks that suit so many images of this side, from small to large."""
     rungs = next((rungs for images, rungs in MOST_RUNGS if train_images < images), len(LADDER))
     patch = 2 if size <= 32 else 4  # at most 16 x 16 tokens, as in the paper
-    return [parse_model({**one, **({"patch_size": patch} if one["kind"] == "uvit" else {})}) for one in LADDER[:rungs]]
+    levels = 1  # below the first, down to a side of 8, because attention at the lowest takes most at large sides
+    while size % 2 ** (levels + 1) == 0 and size >> levels > 8:
+        levels += 1
+    fitting: dict[str, dict[str, Any]] = {"unet": {"multipliers": [1] + [2] * levels}, "uvit": {"patch_size": patch}}
+    return [parse_model({**one, **fitting[one["kind"]]}) for one in LADDER[:rungs]]
+
+
+def affordable(where: Shape, step: Callable[[Shape], float], seconds: float) -> Shape:
+    """The same with the largest size at which `seconds` give enough iterations of the smallest network.
+
+    step: measures it. Sizes are not lowered below SMALLEST_LOWERED.
+    """
+    lower = [side for side in reversed(SIDES) if SMALLEST_LOWERED <= side < where.size]
+    for side in lower:
+        if seconds / step(where) >= ENOUGH_ITERATIONS:
+            break
+        where = replace(where, size=side)
+    return where
 
 
 def climb(
