@@ -11,6 +11,9 @@ import pytest
 import yaml
 
 from diffdistill import config
+from diffdistill.commands import proposal, timing
+from diffdistill.commands.main import main
+from tests.commands.pictures import noise
 from tests.workflow.conftest import REPOSITORY, copy_project
 
 PAGES = [
@@ -35,12 +38,14 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page.read_text(), flags=re.DOTALL)
 
 
-COMMANDS = [
+TYPED = [
     (page.name, line.split("  #")[0].strip())
     for page in PAGES
     for text in blocks(page, "bash")
     for line in text.splitlines()
 ]
+OWN = ".venv/bin/diffdistill "
+COMMANDS = [(page, command) for page, command in TYPED if not command.startswith(OWN)]
 
 
 @pytest.fixture
@@ -65,6 +70,28 @@ def test_commands_can_be_planned(project: Path, page: str, command: str) -> None
         [sys.executable, "-m", "snakemake", *arguments, "--dry-run"], cwd=project, capture_output=True, text=True
     )
     assert planned.returncode == 0, planned.stdout + planned.stderr
+
+
+@pytest.mark.parametrize("command", [command for _, command in TYPED if command.startswith(OWN)])
+def test_own_commands_write_what_the_next_line_reads(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The measurements are replaced: tests/commands takes them."""
+    noise(tmp_path / "flowers", "rose", "lily")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(timing, "denoiser_step", lambda *arguments: 0.01)
+    monkeypatch.setattr(timing, "convnet_step", lambda *arguments: 0.01)
+    monkeypatch.setattr(proposal, "LADDER", proposal.LADDER[:1])
+    assert main(shlex.split(command)[1:]) == 0
+    assert "flowers" in config.parse(yaml.safe_load(Path("mine.yaml").read_text())).experiments
+
+
+def test_the_networks_of_the_table_are_those_of_init() -> None:
+    rows = [line for line in (REPOSITORY / "docs/own-data.md").read_text().splitlines() if line.startswith("| U-")]
+    keys = {"unet": ("channels", "blocks"), "uvit": ("embed_dim", "depth", "num_heads")}
+    for one in proposal.LADDER:
+        named = ", ".join(str(one[key]) for key in keys[one["kind"]])
+        assert any(re.search(rf"(\| |; ){re.escape(named)}( |;)", row) for row in rows), named
 
 
 def merged(below: object, above: object) -> object:

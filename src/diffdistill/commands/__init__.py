@@ -1,0 +1,1 @@
+"""What a user types: `diffdistill init`, `diffdistill run` and `diffdistill stage`."""
