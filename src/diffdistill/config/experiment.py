@@ -217,9 +217,9 @@ class Experiment(Block):
 
     @property
     def sample_sets(self) -> tuple[TrainSet, ...]:
-        """If the distilled set is a selection or refined: the sets of samples that it is compared with."""
+        """If the distilled set is a selection or refined samples: the sets of samples that it is compared with."""
         if self.refine is not None:
-            return SAMPLE_SETS
+            return SAMPLE_SETS if self.refine.start == "generated" else ()
         setups = self.checkpoint.setups
         blocks = (self.select,) if setups is None else tuple(setup.select for setup in setups)
         methods = {block.method for block in blocks if block is not None} - {"all"}
