@@ -85,6 +85,8 @@ class Experiment(Block):
                 "checkpoint.by 'pilot' samples untuned weights, but sample.solver.algorithm 'consistency' needs tuned "
                 "ones; set checkpoint.by: fid"
             )
+        if self.sample.modes is not None and self.checkpoint.setups is not None:
+            raise ValueError("sample.modes: checkpoint.setups picks among ways of sampling without modes; remove one")
         if self.sample.guidance is None:
             return self
         if consistency:
