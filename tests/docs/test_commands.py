@@ -15,7 +15,18 @@ from tests.workflow.conftest import REPOSITORY, copy_project
 
 PAGES = [
     REPOSITORY / "docs" / f"{name}.md"
-    for name in ("own-data", "cluster", "offline", "results", "training", "evaluation")
+    for name in (
+        "own-data",
+        "sources",
+        "judge",
+        "small-sets",
+        "cluster",
+        "offline",
+        "install",
+        "results",
+        "training",
+        "evaluation",
+    )
 ] + [REPOSITORY / "benchmarks" / "README.md"]
 
 
@@ -66,7 +77,7 @@ def test_blocks_are_understood(text: str) -> None:
     values = merged(yaml.safe_load((REPOSITORY / "config.yaml").read_text()), yaml.safe_load(text))
     assert isinstance(values, dict)
     parsed = config.parse(values)
-    assert all(name in parsed.experiments for name in yaml.safe_load(text)["datasets"])
+    assert all(name in parsed.experiments for name in yaml.safe_load(text)["experiments"])
 
 
 def test_every_download_is_listed_with_its_place() -> None:

@@ -11,11 +11,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from diffdistill import config
+from diffdistill.config.experiment import MAX_MEASUREMENTS
 from diffdistill.errors import UserError
+from diffdistill.planning import report as reports
+from diffdistill.planning.plan import Plan
 from tests.faults import fault
 
 PLAIN: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
-PLAIN = {"targets": ["digits"], "datasets": {"digits": PLAIN["datasets"]["digits"]}}
+PLAIN = {
+    "reports": {"mine": ["digits"]},
+    "targets": ["mine"],
+    "experiments": {"digits": PLAIN["experiments"]["digits"]},
+}
 FUZZ = settings(
     max_examples=500, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
 )
@@ -54,14 +61,18 @@ def plan(values: Any) -> config.Config | None:
         lines = str(error).splitlines()
         assert lines and all(line.startswith("config.yaml: ") and len(line) < 600 for line in lines), lines
         return None
+    planned = Plan(parsed)
     for name, experiment in parsed.experiments.items():
-        ends, steps = experiment.slice_ends(), experiment.fid_steps()
-        assert ends[-1] == steps[-1] == experiment.train.iterations and len(steps) <= config.MOST_MEASUREMENTS
-        assert experiment.slice_of(steps[0]) in ends and experiment.slice_before(ends[0]) is None
+        train, steps = experiment.train, experiment.ema_steps()
+        if train is not None:
+            ends = train.slice_ends()
+            assert ends[-1] == steps[-1] == train.iterations and len(steps) <= MAX_MEASUREMENTS
+            assert train.slice_of(steps[0]) in ends and train.slice_before(ends[0]) is None
         experiment.source.file(name)
-        for block in (experiment.train, experiment.source, experiment.fid, experiment.sample, experiment.evaluate):
-            assert config.read(type(block), json.loads(config.as_json(block))) == block
-    json.loads(config.summary(parsed, parsed.targets))
+        planned.classifier(name)
+        assert config.read(config.Experiment, json.loads(config.as_json(experiment)), "here") == experiment
+    for report in parsed.targets:
+        json.loads(config.as_json(reports.report(planned, report, "leaderboard.csv")))
     return parsed
 
 
@@ -91,7 +102,9 @@ def test_a_wrong_value_anywhere(data: st.DataObject) -> None:
 @given(data=st.data())
 def test_an_unknown_key_anywhere(data: st.DataObject) -> None:
     values = copy.deepcopy(PLAIN)
-    blocks = [()] + [p for p in places(PLAIN) if isinstance(_at(PLAIN, p), dict) and p != ("datasets",)]
+    blocks = [()] + [
+        p for p in places(PLAIN) if isinstance(_at(PLAIN, p), dict) and p not in (("experiments",), ("reports",))
+    ]
     place = data.draw(st.sampled_from(blocks))
     key = data.draw(st.text(max_size=12) | st.integers() | st.none())
     if key in _at(values, place):
@@ -115,9 +128,10 @@ def _at(values: Any, place: tuple[str, ...]) -> Any:
 
 def _known() -> set[str]:
     blocks = [
+        config.Config,
         config.Experiment,
         config.Train,
-        config.Model,
+        config.UViTModel,
         config.Fid,
         config.Sample,
         config.Evaluate,
@@ -142,18 +156,18 @@ def test_anything_at_all(values: Any) -> None:
 def test_a_block_that_is_none(name: str) -> None:
     for wrong in (None, [], "x", 3, [{}]):
         values = copy.deepcopy(PLAIN)
-        values["datasets"]["digits"][name] = wrong
-        with pytest.raises(UserError, match=rf"datasets\.digits\.{name}"):
+        values["experiments"]["digits"][name] = wrong
+        with pytest.raises(UserError, match=rf"experiments\.digits.*{name}"):
             config.parse(values)
 
 
 @fault("F32", "names that collide with the workflow's own files", "they are refused by name")
-@pytest.mark.parametrize("name", ["tables", "figures", "raw", "report.html", "summary.txt", "README.md"])
+@pytest.mark.parametrize("name", ["reports", "raw", "report.html", "summary.txt", "README.md"])
 def test_names_of_the_workflows_own(name: str) -> None:
-    digits = PLAIN["datasets"]["digits"]
+    digits = PLAIN["experiments"]["digits"]
     for values in ({name: digits, "digits": digits}, {"digits": {**digits, "dataset": name}}):
         with pytest.raises(UserError, match=f"'{name}'"):
-            config.parse({"targets": ["digits"], "datasets": values})
+            config.parse({"reports": {"mine": ["digits"]}, "targets": ["mine"], "experiments": values})
 
 
 @fault("F21", "normalisation by a spread of 0, by NaN, or by two numbers for three channels", "it is refused by name")
@@ -162,13 +176,13 @@ def test_names_of_the_workflows_own(name: str) -> None:
 )
 def test_constants_that_cannot_normalise(mean: list[float], std: list[float]) -> None:
     with pytest.raises(UserError, match="mean and std"):
-        config.read(config.Protocol, {"steps": 1, "mean": mean, "std": std})
+        config.read(config.Protocol, {"steps": 1, "mean": mean, "std": std}, "here")
 
 
 @fault("F12", "a measurement after every iteration plans a million jobs", "it is refused, with the number")
 def test_too_many_measurements_are_refused() -> None:
     values = copy.deepcopy(PLAIN)
-    values["datasets"]["digits"]["train"].update(iterations=10**12, slice_iterations=10**6)
-    values["datasets"]["digits"]["fid"]["every"] = 1
-    with pytest.raises(UserError, match=r"fid\.every 1 measures 1000000000000 times"):
+    values["experiments"]["digits"]["train"].update(iterations=10**12, slice_iterations=10**6)
+    values["experiments"]["digits"]["fid"]["every"] = 1
+    with pytest.raises(UserError, match="1000000000000 FID measurements; the limit is 2000"):
         config.parse(values)

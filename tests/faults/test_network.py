@@ -175,7 +175,7 @@ def test_two_downloads_at_once(server: Server, tmp_path: Path) -> None:
     assert contents(tmp_path / "raw") == {"set.bin": CONTENT}
 
 
-SHORTER = "datasets={digits: {fid: {every: 20}, evaluate: {seeds: [0]}}}"
+SHORTER = "experiments={digits: {fid: {every: 20}, evaluate: {seeds: [0]}}}"
 
 
 @pytest.mark.slow

@@ -48,6 +48,8 @@ def test_each_form_becomes_samples(make: Maker, tmp_path: Path) -> None:
     samples, test = evaluation.load(tmp_path / "samples.safetensors", tmp_path / "test.safetensors")
     assert samples.classes == test.classes == CLASSES and len(samples.images) == 12
     assert samples.metadata.items() >= ORIGIN.items() and samples.metadata["made_by"] == f"a finished set, {path.name}"
+    made_from = json.loads(samples.metadata["made_from"])["inputs"]
+    assert made_from["set"] == ([files.sha256(path)] if path.is_file() else [])
     account = files.read_record(tmp_path / "samples.json", "images", "generator", "seconds", "found")
     assert account["images"] == 12 and "4 per class in 3 classes, classes by name" in account["found"]
     assert account["generator"]["kind"] == "samples" and account["generator"]["bytes"] > 0

@@ -124,6 +124,8 @@ def test_a_killed_job_shows_the_end_of_its_log(tmp_path: Path) -> None:
 def test_messages_of_snakemake_are_shown_unless_they_say_nothing() -> None:
     run = Run()
     run.says(message="Building DAG of jobs...")
+    run.says(message="Submitted job 8 with external jobid '13712'.")
+    run.says(message="Job 8 has been submitted with SLURM jobid 12 (log: x).")
     run.says(message="Nothing to be done (all requested files are present and up to date).")
     run.says(message="Trying to restart job 7.")
     run.says(LogEvent.ERROR, "WorkflowError:\nconfig.yaml: unknown key 'trian'", logging.ERROR)

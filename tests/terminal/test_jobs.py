@@ -38,8 +38,9 @@ def test_a_half_written_line_waits_until_it_is_whole(tmp_path: Path) -> None:
 def test_the_result_is_the_last_message_if_it_is_short(tmp_path: Path) -> None:
     log = tmp_path / "a.log"
     for message, shown in (("FID 12.5", "; FID 12.5"), ("x" * (LONGEST_RESULT + 1), "")):
-        log.write_text(f"{STAMP}command: python\n{STAMP}{message}\n{STAMP}done in 1.0 s\n")
+        log.unlink(missing_ok=True)
         job = Job("fid", [], [str(log)])
+        log.write_text(f"{STAMP}command: python\n{STAMP}{message}\n{STAMP}done in 1.0 s\n")
         job.loud()
         assert job.ends() == f"fid: done in 00:00{shown}"
 
@@ -60,3 +61,13 @@ def test_progress_of_an_attempt_that_was_killed_is_not_shown(tmp_path: Path) -> 
     file.write_text(json.dumps({"done": 3, "total": 9}))
     os.utime(file, (1, 1))
     assert Job("train", [], [str(tmp_path / "a.log")]).progress() is None
+
+
+def test_the_log_of_the_attempt_before_is_not_read_again(tmp_path: Path) -> None:
+    log = tmp_path / "a.log"
+    log.write_text(f"{STAMP}error: the first attempt\n")
+    job = Job("train", [], [str(log)])
+    assert job.loud() == []
+    log.unlink()
+    log.write_text(f"{STAMP}error: the second attempt\n")
+    assert job.loud() == ["error: the second attempt"]

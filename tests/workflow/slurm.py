@@ -12,7 +12,7 @@ from pathlib import Path
 IMPATIENT = (
     # nobody wants to wait 40 seconds for the first look; and a cluster of one node may keep no accounts
     "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2",
-    "--seconds-between-status-checks", "2", "--latency-wait", "10",
+    "--seconds-between-status-checks", "2", "--latency-wait", "10", "--jobs", "4",
 )  # fmt: skip
 """Arguments of snakemake for a cluster that does nothing else."""
 

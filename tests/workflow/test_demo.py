@@ -31,7 +31,16 @@ def test_everything_promised_appears(finished: Path) -> None:
     for name in ("report.html", "summary.txt"):
         assert (results / name).read_bytes() == (report / name).read_bytes()
     accuracy = pd.read_csv(results / "digits/accuracy.csv")
-    assert list(accuracy.columns) == ["experiment", "train_set", "images", "seed", "accuracy", "epochs", "seconds", "protocol"]
+    assert list(accuracy.columns) == [
+        "experiment",
+        "train_set",
+        "images",
+        "seed",
+        "accuracy",
+        "epochs",
+        "seconds",
+        "protocol",
+    ]
     assert list(accuracy.seed) == [0, 1, 2] and accuracy.accuracy.between(0, 1).all()
     baselines = pd.read_csv(results / "digits/baselines.csv")
     assert sorted(set(baselines.train_set)) == ["real", "real-random"] and len(baselines) == 6

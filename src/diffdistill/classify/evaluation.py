@@ -15,7 +15,7 @@ from diffdistill.errors import UserError
 from diffdistill.runtime import files, tensor_files
 
 
-def load(train_file: Path, test_file: Path) -> tuple[ImageSet, ImageSet]:
+def load(train_file: Path | str, test_file: Path | str) -> tuple[ImageSet, ImageSet]:
     """The set to train on and the test split.
 
     Raises UserError if they differ in classes, the images' shape, or their source.
@@ -27,7 +27,7 @@ def load(train_file: Path, test_file: Path) -> tuple[ImageSet, ImageSet]:
     return train, test
 
 
-def classifier_for(path: Path, of_file: Path, of: ImageSet, device: torch.device) -> training.Classifier:
+def classifier_for(path: Path | str, of_file: Path | str, of: ImageSet, device: torch.device) -> training.Classifier:
     """The classifier in `path`, for the images of `of_file`.
 
     Raises UserError if they differ in class names or their order, or in their source.
@@ -66,6 +66,6 @@ def tested(
     }
 
 
-def files_used(train_file: Path, test_file: Path) -> dict[str, str]:
+def files_used(train_file: Path | str, test_file: Path | str) -> dict[str, str]:
     """Checksums that decide whether two rows can be compared."""
     return {"trained_on": files.sha256(train_file), "tested_on": files.sha256(test_file)}

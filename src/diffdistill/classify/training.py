@@ -62,13 +62,13 @@ class Classifier(nn.Module):
         """uint8 (B, C, H, W) -> logits (B, K)."""
         return self.network(self.normalise(images))  # type: ignore[no-any-return]
 
-    def to_file(self, path: Path, classes: list[str], metadata: Mapping[str, str] = MappingProxyType({})) -> None:
+    def to_file(self, path: Path | str, classes: list[str], metadata: Mapping[str, str] = MappingProxyType({})) -> None:
         """A ConvNet as one safetensors file; metadata: how it was made. Raises ValueError for another network."""
         own = {"classes": json.dumps(classes), "convnet": json.dumps(self._convnet().arguments)}
         tensor_files.save(path, self.state_dict(), {**metadata, **own})
 
     @classmethod
-    def from_file(cls, path: Path) -> "Classifier":
+    def from_file(cls, path: Path | str) -> "Classifier":
         """In evaluation mode. Raises UserError if the file does not hold one."""
         tensors, metadata = tensor_files.load(path)
         try:

@@ -21,9 +21,9 @@ OLD_RESULTS = {"chosen.json": "checkpoint.json", "fid/features.safetensors": "da
 class Config(Block):
     renamed: ClassVar = {"datasets": "experiments"}
 
-    reports: Annotated[dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]], Field(min_length=1)]
+    reports: dict[Name, Annotated[tuple[Name, ...], Field(min_length=1)]]
     """Pages: each covers some experiments."""
-    targets: Annotated[tuple[Name, ...], Field(min_length=1)]
+    targets: tuple[Name, ...]
     """The reports that `all` makes."""
     experiments: dict[Name, Experiment]
 
@@ -37,21 +37,21 @@ class Config(Block):
         experiments, reports = kept.get("experiments"), kept.get("reports")
         if not isinstance(experiments, Mapping) or not isinstance(reports, Mapping):
             return kept
-        removed = {name for name, block in experiments.items() if block is None}
+        removed = [name for name, block in experiments.items() if block is None]
         kept["experiments"] = {name: block for name, block in experiments.items() if block is not None}
-        kept["reports"] = {}
-        for name, covered in reports.items():
-            if isinstance(covered, list | tuple):
-                covered = [one for one in covered if one not in removed] or (None if removed & {*covered} else covered)
-            if covered is not None:
-                kept["reports"][name] = covered
-        if isinstance(targets := kept.get("targets"), list | tuple):
-            gone = {*reports} - {*kept["reports"]}
-            kept["targets"] = [name for name in targets if name not in gone]
+        kept["reports"] = {name: _without(covered, removed) for name, covered in reports.items()}
+        gone = [name for name, covered in kept["reports"].items() if covered is None]
+        kept["reports"] = {name: covered for name, covered in kept["reports"].items() if covered is not None}
+        kept["targets"] = _without(kept.get("targets"), gone) or []
         return kept
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
+        if not self.targets:
+            raise ValueError(
+                "targets: no report is left to make; name one of those under reports that covers one of the experiments, "
+                f"known: {', '.join(self.reports) or 'none'}"
+            )
         given = {*self.experiments, *self.reports, *(one.dataset for one in self.experiments.values() if one.dataset)}
         for name in sorted(RESERVED & given):
             raise ValueError(f"'{name}' is a name that the workflow uses itself; choose another")
@@ -92,6 +92,13 @@ class Config(Block):
     def dataset(self, name: str) -> str:
         """The data set of an experiment."""
         return self.experiment(name).dataset or name
+
+
+def _without(names: Any, removed: list[Any]) -> Any:
+    """A list without what was removed, None if nothing else was in it; anything but a list as it is."""
+    if not isinstance(names, list | tuple) or not any(name in removed for name in names):
+        return names
+    return [name for name in names if name not in removed] or None
 
 
 def parse(values: Mapping[str, Any], where: str = "config.yaml") -> Config:

@@ -72,9 +72,7 @@ def write_parquet(path: Path | str, data: ImageSet) -> None:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise UserError(
-            f"{path}: needs pyarrow; pip install 'diffdistill[export]', or leave Parquet out"
-        ) from error
+        raise UserError(f"{path}: needs pyarrow; pip install 'diffdistill[export]', or leave Parquet out") from error
     features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": data.classes}}
     picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
     schema = pyarrow.schema(

@@ -147,7 +147,7 @@ def stored_images(path: Path | str) -> int:
     return min(int(stored), len(labels))
 
 
-def require_same_classes(path_a: Path, set_a: ImageSet, path_b: Path, set_b: ImageSet) -> None:
+def require_same_classes(path_a: Path | str, set_a: ImageSet, path_b: Path | str, set_b: ImageSet) -> None:
     """Raises UserError if two files do not have the same class names in the same order."""
     if set_a.classes != set_b.classes:
         differing = [pair for pair in zip(set_a.classes, set_b.classes, strict=False) if pair[0] != pair[1]]
@@ -178,7 +178,7 @@ def origin_of(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def require_same_origin(
-    path_a: Path, metadata_a: Mapping[str, str], path_b: Path, metadata_b: Mapping[str, str]
+    path_a: Path | str, metadata_a: Mapping[str, str], path_b: Path | str, metadata_b: Mapping[str, str]
 ) -> None:
     """Raises UserError if two files come from other archives, or from splits that were cut in other ways.
 
@@ -188,7 +188,7 @@ def require_same_origin(
         raise UserError(f"{path_a} and {path_b} do not belong together: {difference}; make both again")
 
 
-def require_same_shape(path_a: Path, set_a: ImageSet, path_b: Path, set_b: ImageSet) -> None:
+def require_same_shape(path_a: Path | str, set_a: ImageSet, path_b: Path | str, set_b: ImageSet) -> None:
     """Raises UserError if the images of two files differ in shape, or one has none."""
     for path, images in ((path_a, set_a.images), (path_b, set_b.images)):
         if not len(images):

@@ -18,7 +18,7 @@ Embedding = Callable[[Tensor], Tensor]
 """Images uint8 (B, C, H, W) -> features float32 (B, F), both on one device."""
 
 
-def of_images(kind: str, network_file: Path, images: Tensor, device: torch.device, batch_size: int = 50) -> Array:
+def of_images(kind: str, network_file: Path | str, images: Tensor, device: torch.device, batch_size: int = 50) -> Array:
     """Features (N, F) float64 of images uint8 (N, C, H, W): every image counted, whatever the batch size.
 
     kind: `classifier`, the penultimate layer of the ConvNet in network_file, or `inception`, pytorch-fid's network with
@@ -27,7 +27,7 @@ def of_images(kind: str, network_file: Path, images: Tensor, device: torch.devic
     return in_batches(network_of(kind, network_file, device), images, batch_size, device)
 
 
-def network_of(kind: str, network_file: Path, device: torch.device) -> Embedding:
+def network_of(kind: str, network_file: Path | str, device: torch.device) -> Embedding:
     """Kind, network_file and errors as of_images says."""
     if kind == "classifier":
         return Classifier.from_file(network_file).to(device).features
@@ -42,7 +42,7 @@ def classifier_features(classifier: Classifier, images: Tensor, batch_size: int 
     return in_batches(classifier.features, images, batch_size, next(classifier.parameters()).device)
 
 
-def inception_features(weights_file: Path, images: Tensor, batch_size: int, device: torch.device) -> Array:
+def inception_features(weights_file: Path | str, images: Tensor, batch_size: int, device: torch.device) -> Array:
     """pytorch-fid's pooled features (N, 2048) float64 of images uint8 (N, C, H, W), grey ones widened to three.
 
     Resized and scaled as there: [0, 1], bilinear to 299 pixels (align_corners False), then [-1, 1]. Raises UserError if
@@ -77,11 +77,12 @@ class _Pooled(nn.Module):
         return self.network((2 * x - 1).contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
 
 
-def inception(weights_file: Path) -> nn.Module:
+def inception(weights_file: Path | str) -> nn.Module:
     """pytorch-fid's `fid_inception_v3` without its download and its last layer: uint8 (B, C, H, W) -> (B, 2048).
 
     Raises UserError if weights_file is missing or does not hold its weights.
     """
+    weights_file = Path(weights_file)
     # imported here: torchvision takes a second, which the classifier's features need not wait for
     from pytorch_fid import inception as published
     from torchvision.models import inception_v3

@@ -16,11 +16,12 @@ from diffdistill.errors import UserError
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place if the block ends without an exception.
 
     What a killed process left of the same file is removed first. Raises OSError naming `path` if it cannot be written.
     """
+    path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = _temporary(path)
@@ -45,11 +46,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path | str) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; it takes the place of `path` if the block ends without an exception.
 
     Raises OSError naming a folder that cannot be written.
     """
+    path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.part-*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -102,17 +104,19 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path | str, text: str) -> None:
+    path = Path(path)
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path | str, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path | str) -> Any:
     """Raises UserError if the file is missing or no JSON."""
+    path = Path(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -121,7 +125,7 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: not valid JSON ({error}); delete it and run again") from error
 
 
-def read_record(path: Path, *keys: str) -> dict[str, Any]:
+def read_record(path: Path | str, *keys: str) -> dict[str, Any]:
     """A JSON object that has these keys. Raises UserError as read_json does, and naming a key that is not there."""
     record = read_json(path)
     missing = [key for key in keys if not isinstance(record, dict) or key not in record]
@@ -130,7 +134,8 @@ def read_record(path: Path, *keys: str) -> dict[str, Any]:
     return dict(record)
 
 
-def sha256(path: Path) -> str:
+def sha256(path: Path | str) -> str:
     """Hexadecimal digest of a file's bytes."""
+    path = Path(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -25,9 +25,9 @@ def is_hidden() -> bool:
     return os.environ.get(VARIABLE) == "workflow"
 
 
-def beside(log: Path) -> Path:
+def beside(log: Path | str) -> Path:
     """The file with the progress of the job that writes this log."""
-    return log.with_suffix(".progress")
+    return Path(log).with_suffix(".progress")
 
 
 def write_to(path: Path | None) -> None:

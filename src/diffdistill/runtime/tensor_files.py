@@ -15,7 +15,7 @@ from diffdistill.errors import UserError
 from diffdistill.runtime import files
 
 
-def save(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
+def save(path: Path | str, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
     """One safetensors file; tensors are moved to the CPU and made contiguous. Raises OSError naming it.
 
     safetensors' own writer makes a temporary file too: it would outlive a kill, and put its closed mode on ours.
@@ -43,13 +43,14 @@ def _dtype(tensor: torch.Tensor) -> str:
 
 
 def load(
-    path: Path, wanted: Callable[[str], bool] = lambda name: True
+    path: Path | str, wanted: Callable[[str], bool] = lambda name: True
 ) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """The wanted tensors of a safetensors file, on the CPU, and its metadata.
 
     The file is read with read(), not mapped: mapping fails on some network file systems. Only the wanted tensors are
     read. Raises UserError if the file is missing or not whole.
     """
+    path = Path(path)
     with _opened(path) as (file, entries, metadata, begin):
         tensors = {}
         for name, entry in entries.items():

@@ -11,7 +11,7 @@ import time
 from diffdistill.config import stages
 from diffdistill.data import sets
 from diffdistill.errors import UserError
-from diffdistill.runtime import files
+from diffdistill.runtime import devices, files, provenance
 from diffdistill.runtime.program import Job
 
 logger = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ def main(job: Job[stages.ImportSet]) -> None:
     metadata = {
         **sets.metadata_of(of_real),
         "made_by": f"a finished set, {path.name}",
+        **provenance.as_metadata(job.settings, job.inputs, devices.best_device()),
         "read_as": json.dumps(block.model_dump(mode="json", exclude={"path", "labels"}), sort_keys=True),
     }
     try:

@@ -23,10 +23,13 @@ BOILERPLATE = re.compile(
             "Assuming unrestricted shared filesystem", "Building DAG", "Using shell", "Select jobs to execute",
             "Conda environments: ignored", "Singularity containers: ignored", "Group jobs: inactive",
             "Config file .* is extended", "Activating conda", "Elapsed time", "Removing output files of failed job",
+            "Submitted (group )?job", r"(Group )?[Jj]ob \S+ has been submitted with",
         ]
     )
 )  # fmt: skip
 """Beginnings of Snakemake's messages that say nothing about the run."""
+POINTER = "For further error details see"
+"""Beginning of the message of a failed job that only points to its logs."""
 REPEATED = re.compile(r"returned non-zero exit status|died with <?Signals?\b|died with .*SIG")
 """What Snakemake says of a failed job, with the whole command line, beside the record of the failure itself."""
 
@@ -117,7 +120,8 @@ class LogHandler(LogHandlerBase):
         job = self._jobs.pop(record.jobid, None) or Job.of({**vars(record), "wildcards": {}})
         self._show_loud(job)
         self._board.running(self._jobs.items())
-        self._board.line(job.fails(record.rule_msg or "", record.log), RED)
+        message = "" if (record.rule_msg or "").startswith(POINTER) else record.rule_msg or ""
+        self._board.line(job.fails(message, record.log), RED)
 
     def _error(self, record: Any) -> None:
         if not REPEATED.search(record.getMessage()):

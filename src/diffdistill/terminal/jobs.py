@@ -35,6 +35,7 @@ class Job:
     started: float = field(default_factory=time.monotonic)
     clock: float = field(default_factory=time.time)
     _read: int = 0
+    _before: tuple[int, int] | None = None
     _entries: list[str] = field(default_factory=list)
 
     @classmethod
@@ -42,6 +43,10 @@ class Job:
         """From the fields of Snakemake's JOB_INFO: the rule and its wildcards are the name."""
         name = " ".join([record["rule_name"], *map(str, (record.get("wildcards") or {}).values())])
         return cls(name, record.get("output") or [], record.get("log") or [], bool(record.get("local", True)))
+
+    def __post_init__(self) -> None:
+        """Remember the log of an attempt before this one, which stays until this one begins on its node."""
+        self._before = _state(self.logs)
 
     def starts(self) -> str:
         return f"{self.name}: {'started' if self.local else 'submitted'}"
@@ -81,7 +86,7 @@ class Job:
         return None
 
     def _new_entries(self) -> list[str]:
-        if not self.logs:
+        if not self.logs or _state(self.logs) == self._before:
             return []
         try:
             with Path(self.logs[0]).open("rb") as file:
@@ -104,6 +109,15 @@ class Job:
     def _last_lines(self) -> list[str]:
         told = [entry for entry in self._entries if not entry.startswith(_PLAIN)]
         return "\n".join(told).splitlines()[-LAST_LINES:]
+
+
+def _state(logs: Sequence[str]) -> tuple[int, int] | None:
+    """What differs between a log and the one that takes its place; None where there is none."""
+    try:
+        stat = Path(logs[0]).stat()
+    except (IndexError, OSError):
+        return None
+    return stat.st_ino, stat.st_mtime_ns
 
 
 def came_out(outputs: Sequence[str]) -> str:
