@@ -45,8 +45,15 @@ SETS = (
     *(f"refined-{start}" for start in ("real", "noise", "generated")),
     "real",
 )
-DIGITS = {"iterations": 1500, "width": 32, "validation_seeds": [0, 1, 2]}
-FASHION = {"iterations": 1500, "width": 32, "validate_every": 750, "factor": 2, "budget_seconds": 1500}
+DIGITS = {"iterations": 1500, "width": 32}
+FASHION = {
+    "iterations": 1500,
+    "width": 32,
+    "validate_every": 750,
+    "factor": 2,
+    "budget_seconds": 1500,
+    "validation_seeds": [0],
+}
 SETTINGS: dict[str, dict[int, dict[str, Any]]] = {
     "digits": {1: DIGITS, 10: DIGITS, 50: DIGITS},
     "fashion": {1: FASHION, 10: FASHION, 50: FASHION},

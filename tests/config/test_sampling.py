@@ -41,6 +41,13 @@ def test_an_interval_of_guidance_rises() -> None:
         Guidance(weight=2, interval=(0.5, 0.1))
 
 
+def test_modes_are_the_only_guidance_and_their_interval_rises() -> None:
+    with pytest.raises(ValueError, match="guidance and modes cannot be combined"):
+        Sample.model_validate({"images": 5, "modes": {}, "guidance": {"weight": 2.0}})
+    with pytest.raises(ValueError, match="must rise"):
+        Sample.model_validate({"images": 5, "modes": {"interval": [0.5, 0.5]}})
+
+
 @pytest.mark.parametrize("values", [{}, {"budget_seconds": 3, "images": 5}])
 def test_a_sample_ends_by_budget_or_number(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="give either budget_seconds or images"):

@@ -69,6 +69,16 @@ def test_tuned_weights_sample_by_consistency(plan_of: Planner) -> None:
     assert read(plan_of, "sample", change) == {"weights": "results/x/tuned.safetensors"}
 
 
+def test_mode_guidance_reads_the_images_that_have_modes(plan_of: Planner) -> None:
+    assert not {"train", "classifier"} & set(read(plan_of, "sample", {}))
+    change = {"sample": {"modes": {"per_class": 5}}}
+    files = read(plan_of, "sample", change)
+    assert files["train"] == "data/x/train.safetensors" and files["classifier"].startswith("data/x/classifier/")
+    with pytest.raises(UserError, match=r"sample\.modes"):
+        setups = {"by": "pilot", "setups": [{"solver": {"nfe": 4}}]}
+        read(plan_of, "sample", {**change, "checkpoint": setups})
+
+
 def test_baselines_read_what_they_take_images_from(plan_of: Planner) -> None:
     real = read(plan_of, "baseline", {}, train_set="real-random")
     assert real["train"] == "data/x/train.safetensors" and real["whole"].startswith("data/x/real/")

@@ -87,6 +87,8 @@ class Experiment(Block):
                 "checkpoint.by 'pilot' samples untuned weights, but sample.solver.algorithm 'consistency' needs tuned "
                 "ones; set checkpoint.by: fid"
             )
+        if self.sample.modes is not None and self.checkpoint.setups is not None:
+            raise ValueError("sample.modes: checkpoint.setups picks among ways of sampling without modes; remove one")
         if self.sample.guidance is None:
             return self
         if consistency:
@@ -219,9 +221,9 @@ class Experiment(Block):
 
     @property
     def sample_sets(self) -> tuple[TrainSet, ...]:
-        """If the distilled set is a selection or refined: the sets of samples that it is compared with."""
+        """If the distilled set is a selection or refined samples: the sets of samples that it is compared with."""
         if self.refine is not None:
-            return SAMPLE_SETS
+            return SAMPLE_SETS if self.refine.start == "generated" else ()
         setups = self.checkpoint.setups
         blocks = (self.select,) if setups is None else tuple(setup.select for setup in setups)
         methods = {block.method for block in blocks if block is not None} - {"all"}

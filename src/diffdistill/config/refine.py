@@ -46,7 +46,7 @@ class Refine(Block):
     """Iterations between two short trainings on the set, tested on validation; the best set so far is the result."""
     validation: Protocol | None = None
     """Of these trainings; null: the experiment's protocol in a quarter of its steps or epochs."""
-    validation_seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
+    validation_seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0, 1, 2)
     save_seconds: PositiveFloat = 60.0
     """Between two saves of the progress."""
     seed: NonNegativeInt = 0
