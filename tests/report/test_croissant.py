@@ -15,7 +15,7 @@ from tests.report.test_card import exported
 
 
 def test_it_is_valid_croissant(make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    mlcroissant = pytest.importorskip("mlcroissant", reason="not installed; pip install 'diffdistill[dev]'")
+    mlcroissant = pytest.importorskip("mlcroissant", reason="not installed; pip install mlcroissant")
     project = make(small={})
     (one,) = project.experiments.values()
     found = croissant.metadata(one, exported(project.folder), Licence("CC0.", "folder", ""))
