@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from diffdistill import config
-from diffdistill.__main__ import main
+from diffdistill.__main__ import main as main
 from diffdistill.config import Block
 
 Paths = Mapping[str, Path | str] | Iterable[tuple[str, Path | str]]

@@ -12,7 +12,7 @@ import yaml
 
 from diffdistill import config
 from diffdistill.errors import UserError
-from diffdistill.report import tables
+from diffdistill.report import columns, tables
 from diffdistill.runtime import files, tensor_files
 from tests import command
 
@@ -118,8 +118,8 @@ def test_pilots_that_draw_in_several_ways_choose_one(project: Path, accuracy: fl
 def test_the_report_shows_what_was_measured_and_what_chose(project: Path) -> None:
     write(project, "fid", 20, {"fid": 0.3, "images": 100, "recall": 0.5, "precision": None})
     picked(project)
-    shown = tables.shown(tables.measurements(pd.read_csv(project / "fid.csv")))
-    assert list(shown) == ["iteration", "FID", "recall", "pilot accuracy", "its error", "chosen by"]
+    shown = columns.shown(tables.measurements(pd.read_csv(project / "fid.csv")))
+    assert list(shown) == ["iteration", "FID", "recall", "pilot accuracy", "pilot standard error", "chosen by"]
     assert shown.loc[1].tolist() == ["20", "0.3", "0.5000", "", "", ""]
     assert shown.loc[3].tolist() == ["40", "0.4", "", "0.9000", "0.0200", "pilot"]
 
@@ -190,8 +190,8 @@ def test_averages_of_one_iteration_are_told_apart(project: Path) -> None:
         assert (project / "checkpoint").read_bytes() == b"longer"
     table = pd.read_csv(project / "fid.csv")
     assert table["ema_decay"].tolist() == [0.999] * 4 + [0.9999]
-    assert tables.shown(tables.measurements(table))["EMA decay"].tolist() == ["0.999"] * 4 + ["0.9999"]
-    assert list(tables.by_length(table)) == ["0.9999", "0.999"]
+    assert columns.shown(tables.measurements(table))["EMA decay"].tolist() == ["0.999"] * 4 + ["0.9999"]
+    assert list(tables.by_ema(table)) == ["0.9999", "0.999"]
 
 
 def test_a_pilot_trains_half_as_long_as_the_evaluation_unless_told() -> None:

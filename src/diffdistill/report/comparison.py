@@ -131,7 +131,7 @@ def _row(member: Member) -> dict[str, Any]:
         "generator_bytes": experiment.generator_bytes,
         "training_seconds": tables.training_seconds(experiment),
         "seconds": experiment.sampling_seconds,
-        "audit": "not audited" if audit is None else "copies found" if audit["flagged"] else "nothing found",
+        "audit": "not audited" if audit is None else audit["verdict"],
     }
 
 
