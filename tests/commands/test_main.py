@@ -10,13 +10,7 @@ def test_help_and_unknown_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == main(["--help"]) == 0
     assert "init PATH" in capsys.readouterr().out
     assert main(["deploy"]) == 2
-    assert capsys.readouterr().err == "error: unknown command 'deploy'; known: init, run, stage\n"
-
-
-def test_stage_is_the_module(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["stage", "--help"]) == 0
-    assert "prepare" in capsys.readouterr().out
-    assert main(["stage", "nothing"]) == 2
+    assert capsys.readouterr().err == "error: unknown command 'deploy'; known: init, run\n"
 
 
 def test_run_gets_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:

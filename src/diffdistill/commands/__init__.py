@@ -1,1 +1,1 @@
-"""What a user types: `diffdistill init`, `diffdistill run` and `diffdistill stage`."""
+"""What a user types: `diffdistill init` and `diffdistill run`."""

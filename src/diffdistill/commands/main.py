@@ -10,7 +10,8 @@ USAGE = """usage: diffdistill COMMAND ...
   init PATH   inspect a folder of pictures and write an experiment for it (init --help)
   run ...     snakemake with the workflow of this package; arguments are snakemake's:
               run --configfile mine.yaml, run -n --configfile mine.yaml
-  stage ...   one stage of the workflow by hand, as python -m diffdistill (stage --help)
+
+one stage of the workflow by hand: python -m diffdistill STAGE --help
 """
 
 
@@ -26,10 +27,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             from diffdistill.commands import run
 
             return run.main(arguments)
-        if name == "stage":
-            from diffdistill import __main__ as stage
-
-            return stage.main(arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -38,5 +35,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name in ("-h", "--help"):
         print(USAGE, end="")
         return 0
-    print(f"error: unknown command '{name}'; known: init, run, stage", file=sys.stderr)
+    print(f"error: unknown command '{name}'; known: init, run", file=sys.stderr)
     return 2
