@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import t as student
@@ -16,7 +15,7 @@ from diffdistill.config.stages import ComparedSet
 from diffdistill.errors import UserError
 from diffdistill.report import columns, results, tables
 from diffdistill.report.means import mean_of
-from diffdistill.report.page import grid_of, picture
+from diffdistill.report.page import grid_of, picture, template
 from diffdistill.report.results import Experiment, SetFacts
 from diffdistill.report.style import BLUE, GREY, own_style
 from diffdistill.runtime import files, tensor_files
@@ -205,15 +204,8 @@ def figure(members: Sequence[Member], table: pd.DataFrame) -> Figure:
 
 def page(name: str, table: pd.DataFrame, png: Path) -> str:
     """HTML, self-contained. Raises UserError if the picture is missing."""
-    template = jinja2.Environment(
-        loader=jinja2.PackageLoader("diffdistill", "report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("comparison.html")
     caption = "Mean and standard deviation over seeds; a dot is one seed."
-    return template.render(
+    return template("comparison.html").render(
         name=name,
         grids=[grid_of(title, part) for title, part in blocks(table).items()],
         figure=picture(png, "Accuracy of each set that compares", caption),

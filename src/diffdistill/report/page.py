@@ -24,6 +24,17 @@ OVERVIEW = (
 )  # fmt: skip
 
 
+def template(name: str) -> jinja2.Template:
+    """A template of this package; it escapes what it is given and fails on names that it is not given."""
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("diffdistill", "report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    ).get_template(name)
+
+
 def render(experiments: Experiments, tables_folder: Path, figures_folder: Path) -> str:
     """HTML, from the folders that hold the tables and figures of `parts`.
 
@@ -32,13 +43,6 @@ def render(experiments: Experiments, tables_folder: Path, figures_folder: Path) 
     sections = [
         _section(place, one, tables_folder, figures_folder) for place, one in enumerate(experiments.values(), 1)
     ]
-    template = jinja2.Environment(
-        loader=jinja2.PackageLoader("diffdistill", "report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template("page.html")
 
     def shared(section: parts.Section) -> dict[str, Any]:
         return {
@@ -54,7 +58,7 @@ def render(experiments: Experiments, tables_folder: Path, figures_folder: Path) 
             ],
         }
 
-    return template.render(
+    return template("page.html").render(
         experiments=sections,
         overview=_overview(sections) if len(sections) > 1 else None,
         result=shared("result"),
