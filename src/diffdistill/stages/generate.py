@@ -42,9 +42,10 @@ def main(job: Job[stages.Generate]) -> None:
         else:
             made_by = f"the weights in {path.name}, seed {settings.seed}"
             generator, fixed = weights.load(block, real, settings, device=devices.best_device())
-    metadata = {**sets.metadata_of(of_real), "made_by": made_by}
-    with budget.phase("load"):
-        labels = image_files.load_labels_and_metadata(job.input("train"))[0]
+        metadata = {**sets.metadata_of(of_real), "made_by": made_by}
+        labels = None
+        if settings.counts == "real":
+            labels = image_files.load_labels_and_metadata(job.input("train"))[0]
         try:
             counts = budgeted.class_counts(settings.counts, json.loads(metadata["classes"]), labels)
         except UserError as error:
