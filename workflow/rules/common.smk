@@ -172,3 +172,8 @@ def source_place(wildcards):
 def reported_files(wildcards):
     """All files that a report is made of."""
     return asked(reports.inputs, PLAN, wildcards.report)
+
+
+def compared_files(wildcards):
+    """All files that a comparison is made of."""
+    return asked(comparisons.inputs, PLAN, wildcards.comparison)

@@ -22,11 +22,6 @@ rule measure:
         stage("measure")
 
 
-def compared_files(wildcards):
-    """All files that a comparison is made of."""
-    return asked(comparisons.inputs, PLAN, wildcards.comparison)
-
-
 rule comparison_settings:
     input:
         files=compared_files,
@@ -44,7 +39,7 @@ rule comparison_settings:
             asked(comparisons.comparison, PLAN, wildcards.comparison), sort_keys=False
         ),
     run:
-        files.write_text(Path(output.settings), params.settings + "\n")
+        files.write_text(output.settings, f"{params.settings}\n")
 
 
 rule comparison:
