@@ -1,5 +1,8 @@
-# `make demo` and `make test` are all that a fresh machine needs. Variables: PYTHON=python3.12, TORCH=cpu, VERBOSE=1.
+# `make demo` and `make test` are all that a fresh machine needs.
+# Variables: PYTHON=python3.12, TORCH=cpu, VERBOSE=1; WORKERS=0 runs tests one after the other.
 PYTHON ?= python3
+WORKERS ?= auto
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
 VENV := .venv
 BIN := $(VENV)/bin
 # without PYTHON=..., an environment that another interpreter made is kept
@@ -17,10 +20,10 @@ demo: install
 	@cat results/summary.txt
 
 test: install
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: install
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow --durations 15
 
 lint: install
 	$(BIN)/ruff check .

@@ -1,11 +1,15 @@
-"""Where recorded outputs and real archives lie, when they are at hand."""
+"""Where recorded outputs and real archives lie, when they are at hand; and how many threads a test has."""
 
 import os
 from pathlib import Path
 
 import pytest
+import torch
 
 SHARED = Path(os.environ.get("DIFFDISTILL_SHARED", Path(__file__).parents[2] / "shared"))
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # one test runs per core; more threads would wait for each other
 
 
 @pytest.fixture(scope="session")

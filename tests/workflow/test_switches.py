@@ -73,7 +73,8 @@ def test_what_the_pilot_chose_makes_the_set(project: Path) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     made = project / "results/digits"
     checkpoint, account = files.read_json(made / "checkpoint.json"), files.read_json(made / "samples.json")
-    assert account["solver"]["nfe"] == 2 and account["guidance"] == checkpoint["setup"]["guidance"]
+    generator = account["generator"]
+    assert generator["solver"]["nfe"] == 2 and generator["guidance"] == checkpoint["setup"]["guidance"]
     selected = tensor_files.load(made / "distilled.safetensors")[1]["selected_by"]
     assert json.loads(selected)["method"] == (checkpoint["setup"]["select"] or {"method": "all"})["method"]
     pilots = [files.read_json(path) for path in (made / "pilot").iterdir()]
