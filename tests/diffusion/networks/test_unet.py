@@ -24,6 +24,34 @@ def test_every_size(side: int) -> None:
     assert found.shape == x.shape and bool(torch.isfinite(found).all()) and float(found.std()) > 0.01
 
 
+def test_patches_are_folded_into_channels_and_back() -> None:
+    """With the first and last convolution the identity and nothing between them, the image comes out as it went in."""
+    network = UNet((1, 8, 8), 4, (1,), 1, 1, patch_size=2)
+    for conv in (network.in_conv, network.out_conv):
+        torch.nn.init.dirac_(conv.weight)
+        torch.nn.init.zeros_(conv.bias)
+    network.up = torch.nn.ModuleList([Last()])
+    network.out_norm = torch.nn.Identity()  # type: ignore[assignment]
+    x, t, _ = inputs(8)
+    with torch.no_grad():
+        assert torch.allclose(network(x, t), torch.nn.functional.silu(x))
+    assert network.in_conv.weight.shape[1] == network.out_conv.weight.shape[0] == 4
+
+
+class Last(torch.nn.Module):
+    """In place of a block on the way up: the skip connection alone."""
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        return x.chunk(2, dim=1)[1]
+
+
+@pytest.mark.parametrize(("patch_size", "words"), [(3, "not divided by patch_size 3"), (4, "2 patches cannot")])
+def test_patches_that_do_not_fit(patch_size: int, words: str) -> None:
+    model = UNetModel(kind="unet", channels=8, blocks=1, patch_size=patch_size)
+    with pytest.raises(ValueError, match=words):
+        build(model, Sizes(image_shape=(1, 8, 8), labels=3))
+
+
 def test_a_new_network_gives_0_and_learns_from_all_of_its_last_layers() -> None:
     x, t, y = inputs(8)
     network = denoiser(UNET)

@@ -85,21 +85,25 @@ class UNet(Network):
         num_heads: int,
         num_classes: int | None = None,
         augment_dim: int = 0,
+        patch_size: int = 1,
     ) -> None:
         super().__init__()
-        side = image_shape[1]
-        if image_shape[2] != side:
-            raise ValueError(f"images must be square, found {side} x {image_shape[2]}")
+        if image_shape[2] != image_shape[1]:
+            raise ValueError(f"images must be square, found {image_shape[1]} x {image_shape[2]}")
+        if image_shape[1] % patch_size:
+            raise ValueError(f"images of {image_shape[1]} pixels are not divided by patch_size {patch_size}")
+        side = image_shape[1] // patch_size
         if side < 2 ** (len(multipliers) - 1):
             raise ValueError(
-                f"images of {side} pixels cannot be halved {len(multipliers) - 1} times; give fewer multipliers than "
+                f"images of {side} {'pixels' if patch_size == 1 else 'patches'} cannot be halved {len(multipliers) - 1} times; give fewer multipliers than "
                 f"{len(multipliers)}"
             )
         widths = [channels * multiplier for multiplier in multipliers]
         if widths[-1] % num_heads:
             raise ValueError(f"{widths[-1]} channels are not a multiple of num_heads {num_heads}")
         self.image_shape, self.time_dim, condition_dim = image_shape, channels, 4 * channels
-        self.levels, self.blocks = len(widths), blocks
+        self.levels, self.blocks, self.patch_size = len(widths), blocks, patch_size
+        patch_dim = image_shape[0] * patch_size**2
         self.time_embed = nn.Sequential(
             nn.Linear(channels, condition_dim), nn.SiLU(), nn.Linear(condition_dim, condition_dim)
         )
@@ -107,7 +111,7 @@ class UNet(Network):
         self.augment_embed = nn.Linear(augment_dim, condition_dim, bias=False) if augment_dim else None
         heads = [*[None] * (len(widths) - 1), num_heads]  # attention at the lowest level
         befores = [channels, *widths[:-1]]
-        self.in_conv = nn.Conv2d(image_shape[0], channels, 3, padding=1)
+        self.in_conv = nn.Conv2d(patch_dim, channels, 3, padding=1)
         self.down = nn.ModuleList(
             ResidualBlock(given, width, condition_dim, attention)
             for before, width, attention in zip(befores, widths, heads, strict=True)
@@ -124,21 +128,21 @@ class UNet(Network):
             for _ in range(blocks)
         )
         self.out_norm = group_norm(widths[0])
-        self.out_conv = zero(nn.Conv2d(widths[0], image_shape[0], 3, padding=1))
+        self.out_conv = zero(nn.Conv2d(widths[0], patch_dim, 3, padding=1))
 
     @classmethod
     def from_model(cls, model: UNetModel, sizes: Sizes) -> Self:
         """Build from the block of the config. Raises ValueError if block and sizes do not fit."""
         return cls(
             sizes.image_shape, model.channels, model.multipliers, model.blocks, model.num_heads, sizes.labels,
-            sizes.augment_dim,
+            sizes.augment_dim, model.patch_size,
         )  # fmt: skip
 
     def forward(self, x: Tensor, t: Tensor, y: Tensor | None = None, augmentation: Tensor | None = None) -> Tensor:
         """See `Network.forward`."""
         self.check(x, t, y, self.image_shape)
         condition = self._condition(x, t, y, augmentation)  # (B, condition_dim)
-        h, skips = self.in_conv(x), []
+        h, skips = self.in_conv(F.pixel_unshuffle(x, self.patch_size)), []
         for level in range(self.levels):
             for block in self.down[level * self.blocks : (level + 1) * self.blocks]:
                 h = block(h, condition)
@@ -152,7 +156,7 @@ class UNet(Network):
                 h = self.upsample[level](F.interpolate(h, size=skips[-1].shape[2:], mode="nearest"))
             for block in self.up[level * self.blocks : (level + 1) * self.blocks]:
                 h = block(torch.cat([h, skips.pop()], dim=1), condition)
-        return self.out_conv(F.silu(self.out_norm(h)))  # type: ignore[no-any-return]
+        return F.pixel_shuffle(self.out_conv(F.silu(self.out_norm(h))), self.patch_size)
 
     def _condition(self, x: Tensor, t: Tensor, y: Tensor | None, augmentation: Tensor | None) -> Tensor:
         """Time, label and augmentation as one vector per image: (B, condition_dim)."""

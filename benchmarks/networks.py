@@ -1,0 +1,294 @@
+"""Which network teaches most at equal seconds of training: Fashion-MNIST at its native 28x28, on held-out images.
+
+python -m benchmarks.networks NETWORK [NETWORK ...] [--seconds 60 600] [--seeds 0 1 2] [--set KEY=VALUE ...]
+python -m benchmarks.networks page               writes benchmarks/NETWORKS.md from the recorded rows alone
+
+NETWORK: a name of NETWORKS. --set: changes of the experiment, such as train.learning_rate=1e-3, recorded under the name
+and the change. Seconds are process time of one thread, so that other load on the machine hardly counts; twelve steps
+are timed, the rate falls to 0 over as many as fit, and training ends when the seconds are over. 5,000 images are
+sampled with 8 evaluations; a classifier trained on real images says how many labels it agrees with, and a ConvNet is
+trained on the images. Both see the train split without its last 400 images per class, on which the ConvNet is tested:
+no test split is read. Every row is appended to benchmarks/networks.jsonl as soon as it is measured.
+"""
+
+import copy
+import functools
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from benchmarks import measuring
+from benchmarks.measuring import CPU, machine, processor_class
+from benchmarks.quality import Split, experiments, shortened
+from benchmarks.sampling import EIGHT, generated
+from diffdistill import config
+from diffdistill.classify import training as classifying
+from diffdistill.data import idx, splits
+from diffdistill.diffusion import running, training
+from diffdistill.diffusion.denoiser import Denoiser, NetworkDenoiser
+from diffdistill.diffusion.labels import LabelSpace
+from diffdistill.metrics import agreement
+from diffdistill.runtime import devices
+
+FOLDER = Path(__file__).parent
+PAGE, ROWS = FOLDER / "NETWORKS.md", FOLDER / "networks.jsonl"
+HELD_OUT, IMAGES, BATCH = 400, 5000, 250
+"""Held-out images per class; images that a network samples, and how many at once."""
+
+
+def with_settings(changes: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
+    """The changes, and those of --set."""
+    found = {part: dict(values) for part, values in changes.items()}
+    for setting in settings:
+        key, _, value = setting.partition("=")
+        part, _, name = key.partition(".")
+        found.setdefault(part, {})[name] = yaml.safe_load(value)
+    return found
+
+
+def _unet(channels: int, *multipliers: int, blocks: int = 1, patch_size: int = 1) -> dict[str, Any]:
+    model = {"kind": "unet", "patch_size": patch_size, "channels": channels, "multipliers": multipliers}
+    return {"model": {**model, "blocks": blocks, "num_heads": 4, "embed_dim": None, "depth": None}}
+
+
+_V = with_settings(_unet(64, 1, 1, patch_size=2), ["model.prediction=v"])
+NETWORKS: dict[str, dict[str, Any]] = {
+    "uvit": {},
+    "unet-32-1-2": _unet(32, 1, 2),
+    "unet-16-1-2": _unet(16, 1, 2),
+    "unet-32-1-2-2": _unet(32, 1, 2, 2),
+    "unet-32-1-2-2-deep": _unet(32, 1, 2, 2, blocks=2),
+    "unet-16-1-2-4": _unet(16, 1, 2, 4),
+    "unet-p2-64-1-1": _unet(64, 1, 1, patch_size=2),
+    "unet-p2-64-1-2": _unet(64, 1, 2, patch_size=2),
+    "unet-p2-64-1-2-deep": _unet(64, 1, 2, blocks=2, patch_size=2),
+    "unet-p2-64-1-1, v": _V,
+    "unet-p2-64-1-1, x0": with_settings(_V, ["model.prediction=x0"]),
+    "unet-p2-64-1-1, v, batch 32": with_settings(_V, ["train.batch_size=32"]),
+    "unet-p2-64-1-1, v, rate 2e-3": with_settings(_V, ["train.learning_rate=2e-3"]),
+    "unet-p2-64-1-1, v, rate 4e-3": with_settings(_V, ["train.learning_rate=4e-3"]),
+    "unet-p2-64-1-2, v": with_settings(_unet(64, 1, 2, patch_size=2), ["model.prediction=v"]),
+    "unet-p2-48-1-2, v": with_settings(_unet(48, 1, 2, patch_size=2), ["model.prediction=v"]),
+    "uvit, v": {"model": {"prediction": "v"}},
+    "unet-p2-96-1-2": _unet(96, 1, 2, patch_size=2),
+    "unet-p2-32-1-2": _unet(32, 1, 2, patch_size=2),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """Images to train on, held-out images, and the experiment that variants change."""
+
+    data: Split
+    held: Split
+    block: dict[str, Any]
+
+    @classmethod
+    def digits(cls) -> "Task":
+        block = experiments(FOLDER.parent / "config.yaml")["digits"]
+        return cls(*Split.digits(config.read(config.Experiment, block, "config.yaml: digits")), block)
+
+    @classmethod
+    def fashion(cls, toy: bool = False) -> "Task":
+        """Toy: noise in place of the images."""
+        block = experiments(FOLDER / "fashion.yaml")["fashion_ours"]
+        if toy:
+            random = torch.Generator().manual_seed(0)
+            noise = torch.randint(256, (200, 1, 28, 28), generator=random, dtype=torch.uint8)
+            split = Split(noise, torch.arange(200) % 10)
+            return cls(split, split, shortened(block, 3, 3, 2))
+        raw = idx.read(Path(block["source"]["path"]), classes=idx.FASHION_MNIST).train
+        images, labels = torch.from_numpy(raw.images), torch.from_numpy(raw.labels)
+        kept, held = splits.cut(raw.labels, per_class=HELD_OUT, seed=2)
+        return cls(Split(images[kept], labels[kept]), Split(images[held], labels[held]), block)
+
+    def experiment(self, changes: Mapping[str, Any], seed: int) -> config.Experiment:
+        values = dict(self.block)
+        for part in ("model", "train"):
+            merged = {**values[part], **changes.get(part, {})}
+            values[part] = {key: value for key, value in merged.items() if value is not None}
+        values["train"] |= {"seed": seed, "log_every": 10**6}
+        return config.read(config.Experiment, values, "benchmark")
+
+    @property
+    def protocol(self) -> config.Protocol:
+        return config.read(config.Protocol, self.block["evaluate"]["protocol"], "benchmark")
+
+    def fitted(self, data: Split, seed: int) -> classifying.Classifier:
+        return classifying.fit(
+            data.images, data.labels, num_classes=10, protocol=self.protocol, seed=seed, device=CPU,
+            statistics=classifying.statistics(self.protocol, data.images), progress="benchmark",
+        )  # fmt: skip
+
+    @functools.cached_property
+    def judge(self) -> classifying.Classifier:
+        """Trained on the real images that the networks are trained on."""
+        return self.fitted(self.data, 0)
+
+    def accuracy(self, classifier: classifying.Classifier) -> float:
+        return classifying.accuracy(classifier, self.held.images, self.held.labels)
+
+
+def new(one: config.Experiment, shape: Sequence[int]) -> training.State:
+    """Iteration 0 of an experiment's denoiser; shape: (C, H, W) of its images."""
+    recipe, model = one.train, one.model
+    assert recipe is not None and model is not None
+    channels, height, width = shape
+    denoiser = training.initialise(
+        lambda: NetworkDenoiser(model, labels=LabelSpace(num_classes=10), image_shape=(channels, height, width)),
+        recipe.seed,
+    )
+    return training.State.start(denoiser, recipe)
+
+
+def run(state: training.State, data: Split, recipe: config.Recipe, until: int, stop: Callable[[], int]) -> None:
+    execution = training.Execution(precision=devices.precision(recipe.precision, CPU))
+    training.train(state, data.images, data.labels, recipe, until=until, execution=execution, stop_signal=stop)
+
+
+def trained(one: config.Experiment, data: Split, seconds: float) -> tuple[training.State, float]:
+    """A state after so many seconds of process time, with its rate at about 0; and the seconds that were spent."""
+    assert one.train is not None
+    warm = one.train.changed(iterations=10**6)
+    probe = new(one, data.images.shape[1:])
+    run(probe, data, warm, 2, lambda: 0)
+    started = time.process_time()
+    run(probe, data, warm, 12, lambda: 0)
+    iterations = max(2, int(seconds / ((time.process_time() - started) / 10)))
+    recipe = one.train.changed(
+        iterations=iterations, warmup_iterations=min(one.train.warmup_iterations, iterations - 1)
+    )
+    state, started = new(one, data.images.shape[1:]), time.process_time()
+    run(state, data, recipe, iterations, lambda: int(time.process_time() - started > 1.05 * seconds))
+    return state, time.process_time() - started
+
+
+def sampled(denoiser: Denoiser, images: int) -> tuple[Split, float]:
+    """What a denoiser samples, and images per second of process time."""
+    size, started = min(BATCH, images), time.process_time()
+    parts = [generated(denoiser, EIGHT, size, first=first) for first in range(0, images, size)]
+    made = Split(torch.cat(parts), torch.arange(len(parts) * size) % 10)
+    return made, len(made.labels) / (time.process_time() - started)
+
+
+def measured(task: Task, changes: Mapping[str, Any], seconds: float, seed: int, images: int) -> dict[str, Any]:
+    """The row of one network."""
+    one = task.experiment(changes, seed)
+    state, spent = trained(one, task.data, seconds)
+    denoiser = copy.deepcopy(state.denoiser)
+    denoiser.network.load_state_dict(state.emas[0])
+    ready = running.prepared(denoiser.eval(), str(devices.precision("auto", CPU)).removeprefix("torch."), False)
+    samples, speed = sampled(ready, images)
+    predicted, _ = agreement.predict(task.judge, samples.images)
+    return {
+        "parameters": sum(parameter.numel() for parameter in denoiser.network.parameters()),
+        "seed": seed,
+        "limit": seconds,
+        "seconds": round(spent),
+        "iterations": state.iteration,
+        "loss": round(float(loss_of(state, task.data)), 5),
+        "agreement": round(agreement.label_agreement(predicted, samples.labels), 4),
+        "accuracy": round(task.accuracy(task.fitted(samples, 0)), 4),
+        "images_per_second": round(speed, 1),
+        "processor": processor_class(),
+    }
+
+
+@torch.inference_mode()
+def loss_of(state: training.State, data: Split) -> Tensor:
+    """Mean squared error of the EMA's predicted noise at fixed times and noises: comparable between all networks."""
+    denoiser = copy.deepcopy(state.denoiser)
+    denoiser.network.load_state_dict(state.emas[0])
+    random = torch.Generator().manual_seed(0)
+    x0 = data.images[:: max(1, len(data.images) // 500)][:500].float() / 127.5 - 1
+    y = data.labels[:: max(1, len(data.labels) // 500)][:500]
+    t, noise = torch.linspace(0.01, 0.99, len(x0)), torch.randn(x0.shape, generator=random)
+    alpha, sigma = (value[:, None, None, None] for value in (denoiser.schedule.alpha(t), denoiser.schedule.sigma(t)))
+    return ((denoiser.eval().predict_noise(alpha * x0 + sigma * noise, t, y) - noise) ** 2).mean()
+
+
+def page(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A table per limit of seconds and class of processor: median and range over networks."""
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["limit"], row["processor"], row["network"]), []).append(row)
+    lines, last = list[str](), None
+    for (limit, processor, name), found in sorted(groups.items(), key=lambda item: (*item[0][:2], -_median(item[1]))):
+        if (limit, processor) != last:
+            lines += [f"\n## {limit:g} s of training, {processor}\n", HEAD]
+            last = limit, processor
+        values = {key: [row[key] for row in found] for key in ("accuracy", "agreement", "loss", "iterations")}
+        spread = " to ".join(
+            f"{100 * value:.1f}" for value in sorted({min(values["accuracy"]), max(values["accuracy"])})
+        )
+        lines.append(
+            f"| {name} | {found[0]['parameters'] / 1e6:.2f} M | {statistics.median(values['iterations']):.0f} "
+            f"| {statistics.median(values['loss']):.4f} | {100 * statistics.median(values['agreement']):.1f} % "
+            f"| {100 * _median(found):.1f} % ({spread}, {len(found)}) "
+            f"| {statistics.median(row['images_per_second'] for row in found):.0f} |"
+        )
+    return "\n".join([INTRODUCTION, *lines]) + "\n"
+
+
+def _median(rows: Sequence[Mapping[str, Any]]) -> float:
+    return float(statistics.median(row["accuracy"] for row in rows))
+
+
+INTRODUCTION = f"""# Networks at equal seconds of training
+
+Written by `python -m benchmarks.networks page` from the rows in networks.jsonl, each appended when it was measured.
+Fashion-MNIST, 28x28: {IMAGES:,} images per network, 8 evaluations each, one ConvNet on them, tested on
+{10 * HELD_OUT:,} held-out images of the train split. Median over networks, in brackets the range and their number.
+Training and sampling in process time of one thread. On {machine()}."""
+HEAD = (
+    "| network | parameters | iterations | loss | label agreement | accuracy | images per second |\n"
+    "|---|---|---|---|---|---|---|"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = measuring.parser(__doc__)
+    parser.add_argument("networks", nargs="*", metavar="NETWORK")
+    parser.add_argument("--data", choices=("fashion", "digits"), default="fashion")
+    parser.add_argument("--seconds", nargs="+", type=float, default=[60.0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--images", type=int, default=IMAGES, help="sampled per network")
+    parser.add_argument("--set", nargs="+", default=[], dest="settings")
+    given = parser.parse_args(argv)
+    names = [*NETWORKS][:1] if given.toy else [name for name in given.networks if name != "page"]
+    if unknown := set(names) - NETWORKS.keys():
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(NETWORKS)}")
+    devices.set_up(1)
+    task, rows = (Task.digits() if given.data == "digits" else Task.fashion(given.toy)), list[dict[str, Any]]()
+    for seconds in [0.5] if given.toy else given.seconds:
+        for seed in given.seeds:
+            for name in names:
+                changes = with_settings(NETWORKS[name], given.settings)
+                row = measured(task, changes, seconds, seed, 20 if given.toy else given.images)
+                rows.append({"data": given.data, "network": " ".join([name, *given.settings]), **row})
+                print(json.dumps(rows[-1]), flush=True)
+                if not given.toy:
+                    with ROWS.open("a", encoding="utf-8") as file:
+                        file.write(json.dumps(rows[-1]) + "\n")
+    if given.toy:
+        print(page(rows))
+        return 0
+    PAGE.write_text(
+        page([json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]), encoding="utf-8"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    sys.exit(main())
