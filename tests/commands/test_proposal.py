@@ -7,7 +7,7 @@ import pytest
 
 from diffdistill.commands import proposal
 from diffdistill.commands.inspection import Inspection
-from diffdistill.config import ModelBlock
+from diffdistill.config import ModelBlock, UNetModel
 from diffdistill.errors import UserError
 
 
@@ -39,8 +39,10 @@ def test_few_images_get_a_small_network_and_every_network_fits_its_side() -> Non
 
 
 def test_attention_is_on_a_small_side() -> None:
-    for size, levels in ((8, 2), (16, 2), (28, 3), (32, 3), (36, 3), (64, 4)):
-        assert len(getattr(proposal.ladder(size, 100)[0], "multipliers", ())) == levels
+    for size, levels in ((8, 2), (16, 2), (28, 2), (32, 2), (36, 2), (64, 3)):
+        unet = proposal.ladder(size, 100)[0]
+        assert isinstance(unet, UNetModel) and len(unet.multipliers) == levels
+        assert unet.patch_size == (1 if size < 28 else 2) and unet.channels == 16 * unet.patch_size
 
 
 def test_pictures_are_made_smaller_for_few_hours() -> None:

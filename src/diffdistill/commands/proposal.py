@@ -12,14 +12,16 @@ from diffdistill.errors import UserError
 LARGEST_SIDE, SIDES = 64, (8, 16, 32, 64)
 """Sides in pixels that are proposed. Squares of one size up to the largest keep theirs, down to a multiple of 4."""
 LADDER: tuple[dict[str, Any], ...] = (
-    {"kind": "unet", "channels": 16, "blocks": 1, "num_heads": 2},
-    {"kind": "unet", "channels": 32, "blocks": 1, "num_heads": 4},
-    {"kind": "unet", "channels": 64, "blocks": 2, "num_heads": 4},
+    {"kind": "unet", "channels": 16, "blocks": 1, "num_heads": 2, "prediction": "v"},
+    {"kind": "unet", "channels": 32, "blocks": 1, "num_heads": 4, "prediction": "v"},
+    {"kind": "unet", "channels": 64, "blocks": 2, "num_heads": 4, "prediction": "v"},
     {"kind": "uvit", "embed_dim": 384, "depth": 8, "num_heads": 6},
     {"kind": "uvit", "embed_dim": 512, "depth": 12, "num_heads": 8},
     {"kind": "uvit", "embed_dim": 768, "depth": 16, "num_heads": 12},
 )
 """Networks from small to large; docs/own-data.md has them as a table."""
+FOLDED_FROM = 28
+"""Side from which a U-Net folds 2 x 2 pixels into channels."""
 MOST_RUNGS = ((2_000, 2), (10_000, 3))
 """Fewer train images than the first number take one of the first so many networks: a larger one learns by heart."""
 WANTED_ITERATIONS = 20_000
@@ -117,11 +119,24 @@ def ladder(size: int, train_images: int) -> list[ModelBlock]:
     """Networks that suit so many images of this side, from small to large."""
     rungs = next((rungs for images, rungs in MOST_RUNGS if train_images < images), len(LADDER))
     patch = 2 if size <= 32 else 4  # at most 16 x 16 tokens, as in the paper
-    levels = 1  # below the first, down to a side of 8, because attention at the lowest takes most at large sides
-    while size % 2 ** (levels + 1) == 0 and size >> levels > 8:
+    return [
+        parse_model({**one, "patch_size": patch} if one["kind"] == "uvit" else _unet(one, size))
+        for one in LADDER[:rungs]
+    ]
+
+
+def _unet(rung: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """Levels go down to a side of 8, because attention at the lowest takes most at large sides.
+
+    Larger images are folded by 2 and get twice the channels at all levels: benchmarks/NETWORKS.md.
+    """
+    folded = size >= FOLDED_FROM
+    side, levels = size // (2 if folded else 1), 1  # levels below the first
+    while side % 2 ** (levels + 1) == 0 and side >> levels > 8:
         levels += 1
-    fitting: dict[str, dict[str, Any]] = {"unet": {"multipliers": [1] + [2] * levels}, "uvit": {"patch_size": patch}}
-    return [parse_model({**one, **fitting[one["kind"]]}) for one in LADDER[:rungs]]
+    if not folded:
+        return {**rung, "multipliers": [1] + [2] * levels}
+    return {**rung, "patch_size": 2, "channels": 2 * rung["channels"], "multipliers": [1] * (levels + 1)}
 
 
 def affordable(where: Shape, step: Callable[[Shape], float], seconds: float) -> Shape:
