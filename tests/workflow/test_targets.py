@@ -142,3 +142,11 @@ def test_a_comparison_makes_what_its_sets_need_and_no_more(project: Path) -> Non
     expected = {"measure": "2", "real_subset_run": "3", "real_run": "3", "evaluate": "6", "classifier": "1"}
     assert {rule: counts.get(rule) for rule in expected} == expected
     assert counts["comparison"] == "1" and "baseline" not in counts
+
+
+def test_a_comparison_with_more_real_images_than_there_are_starts_no_job(project: Path) -> None:
+    (project / "many.yaml").write_text("comparisons: {mine: [digits, real_125_per_class]}\n" + TWO)
+    done = snakemake(project, "demo", "--configfile", "many.yaml")
+    assert done.returncode == 1 and not (project / "data").exists()
+    said = "config.yaml: comparisons.mine.real_N_per_class 125: a class has 124 train images; lower it"
+    assert said in done.stdout + done.stderr
