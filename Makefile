@@ -2,7 +2,7 @@
 # Variables: PYTHON=python3.12, TORCH=cpu, VERBOSE=1; WORKERS=0 runs tests one after the other.
 PYTHON ?= python3
 WORKERS ?= auto
-PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
 # without PYTHON=..., an environment that another interpreter made is kept

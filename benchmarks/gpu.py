@@ -36,6 +36,7 @@ from benchmarks.quality import experiments
 from benchmarks.sampling import EIGHT, PUBLISHED, generated
 from diffdistill.classify import evaluation
 from diffdistill.config import Protocol, Recipe
+from diffdistill.config.protocols import with_named_protocol
 from diffdistill.data import image_files
 from diffdistill.data.image_files import ImageSet
 from diffdistill.diffusion import pretrained, running, training
@@ -293,7 +294,7 @@ def affordable(bench: Bench, data: ImageSet, protocol: Protocol, seconds: float)
 
 def challenge(sizes: Sizes) -> Protocol:
     """The challenge's protocol, track 2, as config.yaml has it."""
-    block = experiments(FOLDER.parent / "config.yaml")["cifar100"]["evaluate"]["protocol"]
+    block = with_named_protocol(experiments(FOLDER.parent / "config.yaml")["cifar100"])["evaluate"]["protocol"]
     protocol = Protocol.model_validate(block)
     return protocol if sizes.epochs is None else protocol.changed(epochs=sizes.epochs, width=8, batch_size=8, depth=2)
 

@@ -11,6 +11,13 @@ SHARED = Path(os.environ.get("DIFFDISTILL_SHARED", Path(__file__).parents[2] / "
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)  # one test runs per core; more threads would wait for each other
 
+FIRST = ("test_slurm.py", "test_commands.py", "test_demo.py")
+"""Modules of the longest tests: begun last, they would run alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in FIRST)
+
 
 @pytest.fixture(scope="session")
 def oracles() -> Path:

@@ -25,7 +25,7 @@ FAMILIES = ["flip", "scale", "rotate", "crop", "cutout", "flip", "brightness", "
 LABELS = torch.tensor([0, 3, 9, 3, 1, 7])
 
 
-def preset(name: str, **more: Any) -> Protocol:
+def preset(name: str | dict[str, Any], **more: Any) -> Protocol:
     experiment = {"evaluate": {"protocol": name}, "source": {"kind": "cifar100"}, "select": {"per_class": 10}, **more}
     return Protocol.model_validate(protocols.with_named_protocol(experiment)["evaluate"]["protocol"])
 
@@ -39,6 +39,9 @@ def test_their_values() -> None:
         )  # fmt: skip
     assert preset("track2", source={"kind": "tinyimagenet"}).mean == (0.485, 0.456, 0.406)
     assert preset("track2", source={"kind": "folder"}).mean is None
+    longer = preset("track2").changed(epochs=300, width=64)
+    assert preset({"name": "track2", "epochs": 300, "width": 64}) == longer != preset("track2")
+    assert preset({"name": "track2"}) == preset("track2")
     unchanged = {"evaluate": {"protocol": {"epochs": 3}}}
     assert protocols.with_named_protocol(unchanged) is unchanged and protocols.with_named_protocol(3) == 3
     with pytest.raises(ValueError, match="no protocol is called 'track3'; known: track1, track2"):

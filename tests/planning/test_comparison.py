@@ -7,7 +7,7 @@ import pytest
 
 from diffdistill import config
 from diffdistill.errors import UserError
-from diffdistill.planning import comparison, inputs, settings
+from diffdistill.planning import comparison, fitting, inputs, settings
 from diffdistill.planning.plan import Plan
 from tests.planning.conftest import VALUES, Planner, wildcards
 from tests.planning.test_inputs import SAMPLES
@@ -37,6 +37,21 @@ def test_random_real_images_are_trained_on_by_the_protocol(plan_of: Planner) -> 
         plan, wildcards(dataset="digits", key=key, per_class="5", seed="3")
     ).model_dump()  # fmt: skip
     assert (run["train_set"], run["per_class"], run["seed"]) == ("real-random", 5, 3)
+
+
+def test_more_real_images_than_a_class_has_are_refused(plan_of: Planner) -> None:
+    fitting.refuse_what_the_data_do_not_have(compared(plan_of(), "digits", "real_124_per_class"))
+    with pytest.raises(UserError, match=r"comparisons.mine.real_N_per_class 125: a class has 124 train images; lower"):
+        fitting.refuse_what_the_data_do_not_have(compared(plan_of(), "real_125_per_class", "digits", "cifar100"))
+    # of the first experiment's data set
+    fitting.refuse_what_the_data_do_not_have(compared(plan_of(), "real_125_per_class", "cifar100", "digits"))
+
+
+def test_a_users_own_data_are_checked_once_they_are_prepared(plan_of: Planner) -> None:
+    plan = compared(plan_of(own={"source": {"kind": "folder", "path": "pictures"}}), "own", "real_9_per_class")
+    asked = [limit for limit in fitting.limits(plan, "own") if limit.key.startswith("comparisons")]
+    assert [(limit.key, limit.value) for limit in asked] == [("comparisons.mine.real_N_per_class", 9)]
+    assert not [limit for limit in fitting.limits(plan, "digits") if limit.key.startswith("comparisons")]
 
 
 def test_a_finished_set_is_measured_by_the_networks_of_a_trained_one(plan_of: Planner) -> None:

@@ -7,14 +7,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from diffdistill.config.stages import ComparedSet, Comparison
+from diffdistill.config.stages import ComparedSet
 from diffdistill.errors import UserError
 from diffdistill.report import comparison
-from tests import command
 from tests.report.conftest import Make
 
 PROTOCOL: dict[str, Any] = {"steps": 5, "mean": None, "std": None}
-ENDINGS = ("csv", "md", "tex", "pdf", "png")
 
 
 def runs(folder: Path, accuracies: dict[int, float], tested_on: str = "test", **protocol: Any) -> tuple[str, ...]:
@@ -73,7 +71,7 @@ def test_numbers_are_those_of_a_computation_by_hand(sets: dict[str, ComparedSet]
     assert theirs["difference_high"] == pytest.approx(-0.3 + 1.27062, abs=1e-5)
     assert table["difference"].isna()["ours"] and table.loc["real_1_per_class", "seeds"] == "0, 1"
     assert table["images"].tolist() == [9, 9, 3] and table["bytes"].tolist() == [576, 576, 192]
-    assert table["images_per_class"].tolist() == [3, 3, 1]
+    assert table["images_per_class"].tolist() == [3, 3, 1] and table["images_share"].tolist() == [1.5, 1.5, 0.5]
     assert table.loc["ours", "seconds"] == 10 and table.loc["ours", "generator_bytes"] == 177_000_000
     # both have 1 and 2 images per class: six images
     assert table["fid"].tolist()[:2] == [5.0, 4.0] and table["fid_images"].tolist()[:2] == [6, 6]
@@ -92,20 +90,20 @@ def test_sets_judged_in_another_way_stand_apart(sets: dict[str, ComparedSet], tm
         judged({"ours": sets["ours"], "other": other})
 
 
+def test_soft_labels_stand_apart_because_hard_ones_were_trained_on(sets: dict[str, ComparedSet]) -> None:
+    reported = sets["theirs"].experiment
+    assert reported is not None and reported.files.account is not None
+    generator = {"kind": "samples", "form": "tensors", "bytes": 9, "soft_labels": True}
+    Path(reported.files.account).write_text(json.dumps({"images": 9, "generator": generator}))
+    table = judged(sets)
+    assert table["not_compared"].dropna().to_dict() == {"theirs": "soft labels, judged as hard ones"}
+    with pytest.raises(UserError, match="no two sets compare; unlike theirs, ours: no soft labels"):
+        judged({name: sets[name] for name in ("theirs", "ours")})
+
+
 def test_other_networks_measure_apart(sets: dict[str, ComparedSet]) -> None:
     path = Path(str(sets["ours"].measured))
     path.write_text(path.read_text().replace('"c"', '"d"'))
     table = judged(sets)
     assert table.loc["theirs", "fid"] == 5.0 and table["fid"].isna()["ours"]
     assert table["label_agreement"].isna()["ours"]
-
-
-def test_the_stage_writes_table_figure_and_page(sets: dict[str, ComparedSet], tmp_path: Path) -> None:
-    other = sets["theirs"].model_copy(update={"runs": runs(tmp_path / "other", {0: 0.99}, "elsewhere")})
-    outputs = {ending: tmp_path / f"comparison.{ending}" for ending in ENDINGS} | {"page": tmp_path / "page.html"}
-    settings = Comparison(name="mine", sets=sets | {"other": other})
-    assert command.run("comparison", settings, {}, outputs) == 0
-    page, markdown = outputs["page"].read_text(), outputs["md"].read_text()
-    assert "data:image/png;base64," in page and "another test split" in page and 'src="http' not in page
-    assert "Not compared" in markdown and "real_1_per_class" in page and outputs["pdf"].stat().st_size
-    assert pd.read_csv(outputs["csv"])["set"].tolist() == ["ours", "real_1_per_class", "theirs", "other"]

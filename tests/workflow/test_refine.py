@@ -15,7 +15,8 @@ SMALL = "{images_per_class: 2, iterations: 4, validate_every: 2, batch_real: 8, 
 @pytest.mark.slow
 @pytest.mark.parametrize("start", ["generated", "real"])
 def test_a_refined_set_is_what_is_evaluated(start: str, project: Path) -> None:
-    settings = f"experiments={{digits: {{refine: {SMALL[:-1]}, start: {start}}}}}}}"
+    few = "fid: null, checkpoint: {by: last}, evaluate: {seeds: [0]}, sample: {budget_seconds: null, images: 100}"
+    settings = f"experiments={{digits: {{{few}, refine: {SMALL[:-1]}, start: {start}}}}}}}"
     done = snakemake(project, "--config", settings, "--", "results/digits/accuracy.csv")
     assert done.returncode == 0, done.stderr[-4000:]
     made = image_files.load(project / "results/digits/distilled.safetensors")

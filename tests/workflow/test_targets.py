@@ -103,18 +103,22 @@ def test_every_rule_that_computes_declares_a_gpu() -> None:
 @pytest.mark.slow
 def test_two_experiments_are_run_and_reported(tmp_path: Path) -> None:
     folder = copy_project(tmp_path / "project")
-    small = TWO.replace("steps: 1300", "steps: 3").replace("width: 64", "width: 8")
+    small = (
+        TWO.replace("steps: 1300", "steps: 3")
+        .replace("width: 64", "width: 8")
+        .replace("{protocol", "{seeds: [0], protocol")
+    )
     digits = """  digits:
     train: {iterations: 10, slice_iterations: 10, batch_size: 8, warmup_iterations: 0}
     fid: {every: 10, images: 100}
     sample: {budget_seconds: null, images: 100}
     model: {embed_dim: 16, depth: 2, num_heads: 2}
-    evaluate: {protocol: {steps: 3, batch_size: 64, width: 8}}"""
+    evaluate: {seeds: [0], protocol: {steps: 3, batch_size: 64, width: 8}}"""
     (folder / "tiny.yaml").write_text(small.replace("  digits: {fid: {every: 3000}}", digits))
     run = snakemake(folder, "results/reports/both/report.html")
     assert run.returncode == 0, run.stdout + run.stderr
     assert len(list((folder / "data/digits/classifier").glob("*.safetensors"))) == 1
-    assert len(list((folder / "data/digits/real").glob("*.json"))) == 3
+    assert len(list((folder / "data/digits/real").glob("*.json"))) == 1
     page = (folder / "results/reports/both/report.html").read_text()
     assert "other" in page and "digits" in page
     shutil.rmtree(folder)
@@ -138,3 +142,11 @@ def test_a_comparison_makes_what_its_sets_need_and_no_more(project: Path) -> Non
     expected = {"measure": "2", "real_subset_run": "3", "real_run": "3", "evaluate": "6", "classifier": "1"}
     assert {rule: counts.get(rule) for rule in expected} == expected
     assert counts["comparison"] == "1" and "baseline" not in counts
+
+
+def test_a_comparison_with_more_real_images_than_there_are_starts_no_job(project: Path) -> None:
+    (project / "many.yaml").write_text("comparisons: {mine: [digits, real_125_per_class]}\n" + TWO)
+    done = snakemake(project, "demo", "--configfile", "many.yaml")
+    assert done.returncode == 1 and not (project / "data").exists()
+    said = "config.yaml: comparisons.mine.real_N_per_class 125: a class has 124 train images; lower it"
+    assert said in done.stdout + done.stderr

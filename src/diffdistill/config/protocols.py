@@ -18,12 +18,17 @@ NORMALISATION: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
 
 
 def with_named_protocol(experiment: Any) -> Any:
-    """An experiment's plain values, with the name of a protocol replaced by its values.
+    """An experiment's plain values, with a protocol's name, `track2` or `{ name: track2 }`, replaced by its values.
 
+    Values beside `name` replace those of the protocol, so that a second file can overlay some of them.
     Raises ValueError for an unknown name, or if track 1 is given another number of images than it tests.
     """
     evaluate = experiment.get("evaluate") if isinstance(experiment, Mapping) else None
-    if not isinstance(evaluate, Mapping) or not isinstance(name := evaluate.get("protocol"), str):
+    if not isinstance(evaluate, Mapping):
+        return experiment
+    given = evaluate.get("protocol")
+    own = dict(given) if isinstance(given, Mapping) else {"name": given}
+    if not isinstance(name := own.pop("name", None), str):
         return experiment
     if name not in EPOCHS:
         raise ValueError(f"evaluate.protocol: no protocol is called '{name}'; known: {', '.join(EPOCHS)}")
@@ -35,5 +40,5 @@ def with_named_protocol(experiment: Any) -> Any:
         )
     source = experiment.get("source")
     kind = source.get("kind") if isinstance(source, Mapping) else None
-    protocol = {"epochs": EPOCHS[name], **NORMALISATION.get(str(kind), {})}
+    protocol = {"epochs": EPOCHS[name], **NORMALISATION.get(str(kind), {}), **own}
     return {**experiment, "evaluate": {**evaluate, "protocol": protocol}}

@@ -7,31 +7,35 @@ from diffdistill.planning import report
 from diffdistill.planning.plan import Files, Plan, Wildcards
 
 
+def base(plan: Plan, name: str) -> str:
+    """The experiment whose real images, protocol and seeds the members of real images take: the first."""
+    return next(member for member in plan.config.comparison(name) if member in plan.config.experiments)
+
+
 def comparison(plan: Plan, name: str) -> stages.Comparison:
     """The settings of a comparison's stage.
 
     Raises UserError for an unknown comparison, and if no two of its sets have their data and protocol in common.
     """
-    members, experiments = plan.config.comparison(name), plan.config.experiments
-    base = next(member for member in members if member in experiments)
-    ways = [experiments[base if REAL.fullmatch(member) else member] for member in members]
+    members, experiments, first = plan.config.comparison(name), plan.config.experiments, base(plan, name)
+    ways = [experiments[first if REAL.fullmatch(member) else member] for member in members]
     if len({as_json(one.source) + as_json(one.evaluate.protocol) for one in ways}) == len(members):
         raise UserError(
             f"comparisons.{name}: no two of {', '.join(members)} have source and evaluate.protocol in common, so none "
             "compare; give them the same, or add real"
         )
-    return stages.Comparison(name=name, sets={member: _compared(plan, member, base) for member in members})
+    return stages.Comparison(name=name, sets={member: _compared(plan, member, first) for member in members})
 
 
-def _compared(plan: Plan, member: str, base: str) -> stages.ComparedSet:
-    """base: the experiment whose real images, protocol and seeds the members of real images take."""
+def _compared(plan: Plan, member: str, first: str) -> stages.ComparedSet:
+    """first: the base of the comparison."""
     if real := REAL.fullmatch(member):
         per_class = None if real[1] is None else int(real[1])
-        seeds = plan.config.experiment(base).evaluate.seeds
-        real_runs = tuple(plan.real_run(base, seed) for seed in seeds)
-        some = () if per_class is None else tuple(plan.real_subset_run(base, per_class, seed) for seed in seeds)
+        seeds = plan.config.experiment(first).evaluate.seeds
+        real_runs = tuple(plan.real_run(first, seed) for seed in seeds)
+        some = () if per_class is None else tuple(plan.real_subset_run(first, per_class, seed) for seed in seeds)
         return stages.ComparedSet(
-            runs=some or real_runs, real_runs=real_runs, real=plan.split(base, "train"), per_class=per_class
+            runs=some or real_runs, real_runs=real_runs, real=plan.split(first, "train"), per_class=per_class
         )
     seeds = plan.config.experiment(member).evaluate.seeds
     return stages.ComparedSet(

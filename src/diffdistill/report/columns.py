@@ -80,9 +80,7 @@ COLUMNS: dict[str, Column] = {
     "label_agreement_validation": Column("label agreement of validation", share),
     "images_share": Column("images / real images", times),
     "bytes": Column("bytes", size),
-    "difference": Column("difference to the best", difference),
-    "difference_low": Column("from (95 %)", difference),
-    "difference_high": Column("to (95 %)", difference),
+    "difference": Column("difference to the best (95 %)", difference),
     "images_per_class": Column("images per class", "{:g}".format),
     "generator_bytes": Column("generator bytes", size),
     "parameters": Column("parameters", parameters),
@@ -104,7 +102,7 @@ TEXT = {
     "team", "network", "generator", "multipliers", "ablation", "axis", "architecture", "labels", "measure", "finding",
     "uncertainty", "note", "expected", "pilot_setup", "chosen_by", "reference", "weights", "source_checksum",
     "set", "seeds", "audit", "not_compared", "settings", "protocol", "setting", "made_with", "today", "file",
-    "what", "verdict", "source",
+    "what", "verdict", "source", "reason",
 }  # fmt: skip
 """Columns of names: `NA`, `true` or `1e5` is a name there."""
 

@@ -1,24 +1,21 @@
-"""Several sets side by side: a row for each, and why some do not compare."""
+"""Several sets judged alike: a row for each, and why some do not compare."""
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 from scipy.stats import t as student
 
 from diffdistill.config.stages import ComparedSet
 from diffdistill.errors import UserError
-from diffdistill.report import columns, results, tables
+from diffdistill.report import results, tables
 from diffdistill.report.means import mean_of
-from diffdistill.report.page import grid_of, picture, template
 from diffdistill.report.results import Experiment, SetFacts
-from diffdistill.report.style import BLUE, GREY, own_style
-from diffdistill.runtime import files, tensor_files
+from diffdistill.runtime import files
 
 LEVEL = 0.95
 """Of the intervals."""
@@ -33,6 +30,7 @@ class Way:
     tested_on: str
     protocol: str
     soft_labels: bool
+    """Whether it came with rows of probabilities, although it was trained on with the most probable classes."""
 
     def unlike(self, other: "Way") -> str:
         """What differs from the other one, in words."""
@@ -44,7 +42,7 @@ class Way:
         if others := [key for key in keys if key not in normalised]:
             found.append(f"another protocol ({', '.join(others)})")
         if self.soft_labels != other.soft_labels:
-            found.append(f"trained on {'soft' if self.soft_labels else 'hard'} labels")
+            found.append("soft labels, judged as hard ones" if self.soft_labels else "no soft labels")
         return "; ".join(found)
 
 
@@ -67,10 +65,8 @@ def read(name: str, one: ComparedSet) -> Member:
     runs, reported = _runs(one.runs), one.experiment
     if len(runs[["protocol", "tested_on"]].drop_duplicates()) > 1:
         raise UserError(f"{Path(one.runs[0]).parent}: trainings differ in protocol or test split; delete them")
-    soft = False
-    if reported is not None and reported.files.distilled is not None:
-        soft = bool(tensor_files.load(reported.files.distilled, lambda tensor: tensor == "soft_labels")[0])
-    first = runs.iloc[0]
+    first, experiment = runs.iloc[0], None if reported is None else results.read(name, reported)
+    soft = experiment is not None and bool(experiment.generator.get("soft_labels"))
     return Member(
         name=name,
         runs=runs,
@@ -78,7 +74,7 @@ def read(name: str, one: ComparedSet) -> Member:
         real=results.set_facts(Path(one.real)),
         way=Way(str(first["tested_on"]), str(first["protocol"]), soft),
         per_class=one.per_class,
-        experiment=None if reported is None else results.read(name, reported),
+        experiment=experiment,
         measured=None if one.measured is None else files.read_record(one.measured, *MEASURED),
     )
 
@@ -109,29 +105,32 @@ def judge(members: Sequence[Member]) -> pd.DataFrame:
 
 COLUMNS = (
     "set", "mean", "std", "runs", "relative_accuracy", "difference", "difference_low", "difference_high", "seeds",
-    "images_per_class", "images", "bytes", "generator_bytes", "training_seconds", "seconds", "fid", "fid_images",
-    "label_agreement", "audit", "not_compared",
+    "images_per_class", "images", "images_share", "bytes", "generator_bytes", "training_seconds", "seconds",
+    "fid", "fid_images", "label_agreement", "audit", "not_compared",
 )  # fmt: skip
 
 
 def _row(member: Member) -> dict[str, Any]:
-    experiment, real, classes = member.experiment, member.real, len(member.real.classes)
+    experiment, real = member.experiment, member.real
     row = {"set": member.name, **mean_of(member.runs, float(member.real_runs["accuracy"].mean()))}
     if experiment is None:
-        images = real.images if member.per_class is None else member.per_class * classes
+        images = real.images if member.per_class is None else member.per_class * len(real.classes)
         size = real.bytes if member.per_class is None else images * real.image_bytes
-        return row | {"images_per_class": images / classes, "images": images, "bytes": size}
+        return row | _counts(images, real) | {"bytes": size}
     distilled, audit = experiment.distilled, experiment.audit
     assert distilled is not None
     return row | {
-        "images_per_class": distilled.images / classes,
-        "images": distilled.images,
+        **_counts(distilled.images, real),
         "bytes": distilled.bytes,
         "generator_bytes": experiment.generator_bytes,
         "training_seconds": tables.training_seconds(experiment),
         "seconds": experiment.sampling_seconds,
         "audit": "not audited" if audit is None else audit["verdict"],
     }
+
+
+def _counts(images: int, real: SetFacts) -> dict[str, Any]:
+    return {"images_per_class": images / len(real.classes), "images": images, "images_share": images / real.images}
 
 
 def _difference(member: Member, best: Member) -> dict[str, Any]:
@@ -163,50 +162,3 @@ def _equal_measures(members: Sequence[Member]) -> dict[str, dict[str, Any]]:
         for name, each in alike.items():
             found[name] |= {"fid": each["fid"][rung], "fid_images": int(rung) * each["classes"]}
     return found
-
-
-def blocks(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """The sets that compare, and those that do not, by title; without empty columns."""
-    if "not_compared" not in table:
-        return {"Compared": table}
-    others = table["not_compared"].notna()
-    parts = {"Compared": table[~others], "Not compared": table[others]}
-    return {title: part.dropna(axis="columns", how="all") for title, part in parts.items()}
-
-
-def texts(table: pd.DataFrame) -> dict[str, str]:
-    """By ending: csv of all rows; md and tex of both blocks, one below the other."""
-    parts = {title: columns.texts(part) for title, part in blocks(table).items()}
-    return {
-        "csv": columns.texts(table)["csv"],
-        "md": "\n".join(f"{title}:\n\n{part['md']}" for title, part in parts.items()),
-        "tex": "\n".join(f"% {title}\n{part['tex']}" for title, part in parts.items()),
-    }
-
-
-@own_style(**{"axes.grid.axis": "x"})
-def figure(members: Sequence[Member], table: pd.DataFrame) -> Figure:
-    """Accuracy of the sets that compare: mean, standard deviation, and a dot per seed; the best one is blue."""
-    compared = blocks(table)["Compared"].sort_values("mean", kind="stable")
-    runs: Mapping[str, pd.DataFrame] = {one.name: one.runs for one in members}
-    drawn = Figure(figsize=(7, 1 + 0.4 * len(compared)), layout="constrained")
-    axes = drawn.subplots()
-    for place, row in enumerate(compared.to_dict("records")):
-        color = BLUE if place == len(compared) - 1 else GREY
-        spread = row.get("std")
-        axes.errorbar(row["mean"], place, xerr=None if pd.isna(spread) else spread, fmt="s", color=color, capsize=3)
-        accuracy = runs[row["set"]]["accuracy"]
-        axes.plot(accuracy, [place + 0.2] * len(accuracy), ".", color=color, alpha=0.6)
-    axes.set_yticks(range(len(compared)), compared["set"])
-    axes.set(xlabel="accuracy on real test images", ylim=(-0.6, len(compared) - 0.4))
-    return drawn
-
-
-def page(name: str, table: pd.DataFrame, png: Path) -> str:
-    """HTML, self-contained. Raises UserError if the picture is missing."""
-    caption = "Mean and standard deviation over seeds; a dot is one seed."
-    return template("comparison.html").render(
-        name=name,
-        grids=[grid_of(title, part) for title, part in blocks(table).items()],
-        figure=picture(png, "Accuracy of each set that compares", caption),
-    )

@@ -2,7 +2,7 @@
 
 from diffdistill.config import stages
 from diffdistill.errors import UserError
-from diffdistill.report import comparison, style
+from diffdistill.report import comparison, comparison_page, style
 from diffdistill.runtime import files
 from diffdistill.runtime.program import Job
 
@@ -13,9 +13,10 @@ def main(job: Job[stages.Comparison]) -> None:
         table = comparison.judge(members)
     except UserError as error:
         raise UserError(f"comparisons.{job.settings.name}: {error}") from error
-    for ending, text in comparison.texts(table).items():
+    for ending, text in comparison_page.texts(table).items():
         files.write_text(job.output(ending), text)
-    figure = comparison.figure(members, table)
+    figure = comparison_page.figure(members, table)
     for ending in ("pdf", "png"):
         style.save(figure, job.output(ending))
-    files.write_text(job.output("page"), comparison.page(job.settings.name, table, job.output("png")))
+    page = comparison_page.page(job.settings.name, members, table, job.output("png"))
+    files.write_text(job.output("page"), page)

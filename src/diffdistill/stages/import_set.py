@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 ADVICE = (
     "the keys of generator that say how a set is read: format, images_key, labels_key, labels, classes, values, mean, "
-    "std, clip, experiment, soft_labels (docs/judge.md)"
+    "std, clip, experiment, soft_labels (docs/finished-sets.md)"
 )
 
 

@@ -173,7 +173,7 @@ def test_soft_labels_stand_beside_hard_ones(logits: bool, tmp_path: Path) -> Non
     tensors_in_file = load_file(tmp_path / "out.safetensors")
     assert torch.allclose(tensors_in_file["soft_labels"], rows[:, [1, 2, 0]], atol=1e-6)  # in the order ant, bee, cat
     assert data.labels.tolist() == [2, 0, 1] and np.array_equal(data.images.numpy(), images)
-    assert found.soft_labels and found.line.endswith("soft labels")
+    assert found.soft_labels and found.line.endswith("soft labels: the most probable class is used")
 
 
 def test_one_hot_labels_are_hard(tmp_path: Path) -> None:

@@ -157,5 +157,5 @@ def _line(path: Path, found: Contents, labels: Labels, scale: values.Scale, real
     return (
         f"{path}: {found.form}, {found.shape[0]} images of {real.image_shape}, {scale.found}{clipped}; "
         f"{low if low == high else f'{low}..{high}'} per class in {len(real.classes)} classes, {labels.how}"
-        f"{', soft labels' if labels.soft is not None else ''}"
+        f"{', soft labels: the most probable class is used' if labels.soft is not None else ''}"
     )

@@ -194,7 +194,7 @@ def _probabilities(path: Path, rows: Array, logits: bool) -> Array:
         row = int(np.flatnonzero(wrong)[0])
         raise UserError(
             f"{path}: the soft label of image {row} adds up to {sums[row]:.4g} with a minimum of "
-            f"{values[row].min():.4g}, so it holds no probabilities; say so if these are logits"
+            f"{values[row].min():.4g}, so it holds no probabilities; if these are logits, set soft_labels: logits"
         )
     values = values.clip(0)
     return np.asarray(values / values.sum(1, keepdims=True), np.float32)
