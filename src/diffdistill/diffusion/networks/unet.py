@@ -94,8 +94,9 @@ class UNet(Network):
             raise ValueError(f"images of {image_shape[1]} pixels are not divided by patch_size {patch_size}")
         side = image_shape[1] // patch_size
         if side < 2 ** (len(multipliers) - 1):
+            unit = "pixels" if patch_size == 1 else "patches"
             raise ValueError(
-                f"images of {side} {'pixels' if patch_size == 1 else 'patches'} cannot be halved {len(multipliers) - 1} times; give fewer multipliers than "
+                f"images of {side} {unit} cannot be halved {len(multipliers) - 1} times; give fewer multipliers than "
                 f"{len(multipliers)}"
             )
         widths = [channels * multiplier for multiplier in multipliers]
