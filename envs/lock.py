@@ -1,4 +1,4 @@
-"""Write what follows from requirements.lock: engines.lock, the pins of environment.yaml, and nothing if all is equal.
+"""Write what follows from requirements.lock: optional.lock, the pins of environment.yaml, and nothing if all is equal.
 
     python envs/lock.py
 
@@ -15,13 +15,16 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ENVS = Path(__file__).resolve().parent
-ENGINES = ("htcondor", "lsf", "sge", "cluster-generic")
+LOCKED_WITH_THE_REST = {"dev", "slurm"}
+"""Extras that requirements.lock has."""
 COMPILE = ["uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-header", "--no-annotate"]
 
 
-def engines() -> None:
-    """What the plugins of other engines need beyond requirements.lock, at versions that fit it."""
-    extras = [word for engine in ENGINES for word in ("--extra", engine)]
+def optional() -> None:
+    """What the other extras need beyond requirements.lock, at versions that fit it."""
+    project = tomllib.loads((ENVS.parent / "pyproject.toml").read_text())["project"]
+    names = sorted(project["optional-dependencies"].keys() - LOCKED_WITH_THE_REST)
+    extras = [word for name in names for word in ("--extra", name)]
     command = [
         *COMPILE,
         "--python-version",
@@ -36,7 +39,7 @@ def engines() -> None:
     )
     locked = requirements((ENVS / "requirements.lock").read_text())
     further = {name: lines for name, lines in requirements(run.stdout).items() if name not in locked}
-    (ENVS / "engines.lock").write_text("".join(further.values()))
+    (ENVS / "optional.lock").write_text("".join(further.values()))
 
 
 def conda() -> None:
@@ -55,5 +58,5 @@ def conda() -> None:
 
 
 if __name__ == "__main__":
-    engines()
+    optional()
     conda()

@@ -50,7 +50,7 @@ def applies(requirement: Requirement, values: dict[str, str], extra: str = "") -
     return requirement.marker is None or requirement.marker.evaluate({**values, "extra": extra})
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "engines.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "optional.lock"])
 def test_every_package_is_pinned_and_hashed_and_no_index_is_named(name: str) -> None:
     path = REPOSITORY / "envs" / name
     for requirement, hashes in read_lock(path).values():

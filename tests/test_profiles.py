@@ -42,7 +42,7 @@ def dry_run(folder: Path, engine: str, *arguments: str) -> subprocess.CompletedP
 
 def needs_plugin(engine: str) -> None:
     if find_spec(f"snakemake_executor_plugin_{engine.replace('-', '_')}") is None:
-        pytest.skip(f"the plugin is not installed: pip install --requirement envs/engines.lock ({engine})")
+        pytest.skip(f"the plugin is not installed: pip install --requirement envs/optional.lock ({engine})")
 
 
 def test_the_profiles_are_those_of_the_table() -> None:

@@ -71,7 +71,7 @@ def test_commands_can_be_planned(project: Path, page: str, command: str) -> None
     program, *arguments = shlex.split(command)
     assert program == ".venv/bin/snakemake", page
     if "profiles/lsf" in arguments and find_spec("snakemake_executor_plugin_lsf") is None:
-        pytest.skip("the plugin is not installed: pip install --requirement envs/engines.lock")
+        pytest.skip("the plugin is not installed: pip install --requirement envs/optional.lock")
     planned = subprocess.run(
         [sys.executable, "-m", "snakemake", *arguments, "--dry-run"], cwd=project, capture_output=True, text=True
     )

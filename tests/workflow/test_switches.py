@@ -14,6 +14,10 @@ SAMPLES = "results/digits/samples.safetensors"
 DIVIDED = {"subclasses": 2, "label_dropout": 0.1, "loss_weight": "min_snr", "augment": "crop_rotate"}
 TUNE = {"iterations": 10, "batch_size": 8}
 CONSISTENCY = {"budget_seconds": None, "images": 40, "solver": {"algorithm": "consistency", "nfe": 2}}
+UNET = {
+    "kind": "unet", "channels": 8, "multipliers": [1, 2], "patch_size": None, "embed_dim": None, "depth": None,
+    "num_heads": None,
+}  # fmt: skip
 GUIDED = {"budget_seconds": None, "images": 40, "guidance": {"weight": 1.5, "from_step": 10}}
 
 
@@ -86,8 +90,8 @@ def test_what_the_pilot_chose_makes_the_set(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_divided_and_tuned_run(project: Path) -> None:
-    change(project, train=DIVIDED, sample=CONSISTENCY, tune=TUNE)
+def test_a_divided_and_tuned_run_of_a_unet(project: Path) -> None:
+    change(project, model=UNET, train=DIVIDED, sample=CONSISTENCY, tune=TUNE)
     run = snakemake(project, SAMPLES)
     assert run.returncode == 0, run.stdout + run.stderr
     assert '"nfe": 2' in (project / "results/digits/samples.json").read_text()

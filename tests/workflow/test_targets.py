@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -98,30 +97,6 @@ def test_every_rule_that_computes_declares_a_gpu() -> None:
     for block in blocks:
         if (name := re.match(r"rule (\w+):", block)) and "localrule: True" not in block and name[1] not in on_cpu:
             assert re.search(r"^ +gpu=", block, flags=re.MULTILINE), name[1]
-
-
-@pytest.mark.slow
-def test_two_experiments_are_run_and_reported(tmp_path: Path) -> None:
-    folder = copy_project(tmp_path / "project")
-    small = (
-        TWO.replace("steps: 1300", "steps: 3")
-        .replace("width: 64", "width: 8")
-        .replace("{protocol", "{seeds: [0], protocol")
-    )
-    digits = """  digits:
-    train: {iterations: 10, slice_iterations: 10, batch_size: 8, warmup_iterations: 0}
-    fid: {every: 10, images: 100}
-    sample: {budget_seconds: null, images: 100}
-    model: {embed_dim: 16, depth: 2, num_heads: 2}
-    evaluate: {seeds: [0], protocol: {steps: 3, batch_size: 64, width: 8}}"""
-    (folder / "tiny.yaml").write_text(small.replace("  digits: {fid: {every: 3000}}", digits))
-    run = snakemake(folder, "results/reports/both/report.html")
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert len(list((folder / "data/digits/classifier").glob("*.safetensors"))) == 1
-    assert len(list((folder / "data/digits/real").glob("*.json"))) == 1
-    page = (folder / "results/reports/both/report.html").read_text()
-    assert "other" in page and "digits" in page
-    shutil.rmtree(folder)
 
 
 def test_a_comparison_makes_what_its_sets_need_and_no_more(project: Path) -> None:
