@@ -1,14 +1,16 @@
-"""Which network teaches most at equal seconds of training: Fashion-MNIST at its native 28x28, on held-out images.
+"""Which network teaches most at equal seconds of training: Fashion-MNIST at its native 28x28 and digits at 8x8.
 
-python -m benchmarks.networks NETWORK [NETWORK ...] [--seconds 60 600] [--seeds 0 1 2] [--set KEY=VALUE ...]
+python -m benchmarks.networks [--data fashion|digits] NETWORK [NETWORK ...] [--seconds 60 600] [--seeds 0 1 2]
+                              [--set KEY=VALUE ...]
 python -m benchmarks.networks page               writes benchmarks/NETWORKS.md from the recorded rows alone
 
 NETWORK: a name of NETWORKS. --set: changes of the experiment, such as train.learning_rate=1e-3, recorded under the name
-and the change. Seconds are process time of one thread, so that other load on the machine hardly counts; twelve steps
-are timed, the rate falls to 0 over as many as fit, and training ends when the seconds are over. 5,000 images are
-sampled with 8 evaluations; a classifier trained on real images says how many labels it agrees with, and a ConvNet is
-trained on the images. Both see the train split without its last 400 images per class, on which the ConvNet is tested:
-no test split is read. Every row is appended to benchmarks/networks.jsonl as soon as it is measured.
+and the change. Seconds are process time of one thread, so that other load on the machine hardly counts; ten steps are
+timed, the rate falls to 0 over as many as fit, and training ends when the seconds are over. --images are sampled with 8
+evaluations each; a classifier trained on real images says how many labels it agrees with, and a ConvNet is trained on
+the images. Both see a part of the train split; on the rest of it, 400 images per class of Fashion-MNIST and 40 of the
+digits, the ConvNet is tested: no test split is read. Every row is appended to benchmarks/networks.jsonl as soon as it is
+measured.
 """
 
 import copy
@@ -94,8 +96,9 @@ class Task:
     block: dict[str, Any]
 
     @classmethod
-    def digits(cls) -> "Task":
+    def digits(cls, toy: bool = False) -> "Task":
         block = experiments(FOLDER.parent / "config.yaml")["digits"]
+        block = shortened(block, 3, 3, 2) if toy else block
         return cls(*Split.digits(config.read(config.Experiment, block, "config.yaml: digits")), block)
 
     @classmethod
@@ -197,6 +200,7 @@ def measured(task: Task, changes: Mapping[str, Any], seconds: float, seed: int, 
         "seconds": round(spent),
         "iterations": state.iteration,
         "loss": round(float(loss_of(state, task.data)), 5),
+        "images": len(samples.labels),
         "agreement": round(agreement.label_agreement(predicted, samples.labels), 4),
         "accuracy": round(task.accuracy(task.fitted(samples, 0)), 4),
         "images_per_second": round(speed, 1),
@@ -218,41 +222,45 @@ def loss_of(state: training.State, data: Split) -> Tensor:
 
 
 def page(rows: Sequence[Mapping[str, Any]]) -> str:
-    """A table per limit of seconds and class of processor: median and range over networks."""
+    """A table per data set, seconds and class of processor: median and range over networks."""
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((row["limit"], row["processor"], row["network"]), []).append(row)
-    lines, last = list[str](), None
-    for (limit, processor, name), found in sorted(groups.items(), key=lambda item: (*item[0][:2], -_median(item[1]))):
-        if (limit, processor) != last:
-            lines += [f"\n## {limit:g} s of training, {processor}\n", HEAD]
-            last = limit, processor
-        values = {key: [row[key] for row in found] for key in ("accuracy", "agreement", "loss", "iterations")}
-        spread = " to ".join(
-            f"{100 * value:.1f}" for value in sorted({min(values["accuracy"]), max(values["accuracy"])})
-        )
-        lines.append(
-            f"| {name} | {found[0]['parameters'] / 1e6:.2f} M | {statistics.median(values['iterations']):.0f} "
-            f"| {statistics.median(values['loss']):.4f} | {100 * statistics.median(values['agreement']):.1f} % "
-            f"| {100 * _median(found):.1f} % ({spread}, {len(found)}) "
-            f"| {statistics.median(row['images_per_second'] for row in found):.0f} |"
-        )
-    return "\n".join([INTRODUCTION, *lines]) + "\n"
+        groups.setdefault((row["data"], row["limit"], row["processor"]), []).append(row)
+    lines = [INTRODUCTION]
+    for (data, limit, processor), found in sorted(groups.items()):
+        lines += [f"\n## {TITLES[data]}: {limit:g} s of training, {processor}\n", HEAD]
+        names = sorted({row["network"] for row in found})
+        same = {name: [row for row in found if row["network"] == name] for name in names}
+        lines += [_line(name, same[name]) for name in sorted(names, key=lambda name: -_median(same[name], "accuracy"))]
+    return "\n".join(lines) + "\n"
 
 
-def _median(rows: Sequence[Mapping[str, Any]]) -> float:
-    return float(statistics.median(row["accuracy"] for row in rows))
+def _line(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    ends = sorted({min(row["accuracy"] for row in rows), max(row["accuracy"] for row in rows)})
+    spread = " to ".join(f"{100 * value:.1f}" for value in ends)
+    return (
+        f"| {name} | {rows[0]['parameters'] / 1e6:.2f} M | {_median(rows, 'iterations'):.0f} "
+        f"| {_median(rows, 'loss'):.4f} | {100 * _median(rows, 'agreement'):.1f} % | {_median(rows, 'images'):,.0f} "
+        f"| {100 * _median(rows, 'accuracy'):.1f} % ({spread}, {len(rows)}) "
+        f"| {_median(rows, 'images_per_second'):.0f} |"
+    )
 
 
+def _median(rows: Sequence[Mapping[str, Any]], key: str) -> float:
+    return float(statistics.median(row[key] for row in rows))
+
+
+TITLES = {"digits": "Digits, 8x8", "fashion": "Fashion-MNIST, 28x28"}
 INTRODUCTION = f"""# Networks at equal seconds of training
 
 Written by `python -m benchmarks.networks page` from the rows in networks.jsonl, each appended when it was measured.
-Fashion-MNIST, 28x28: {IMAGES:,} images per network, 8 evaluations each, one ConvNet on them, tested on
-{10 * HELD_OUT:,} held-out images of the train split. Median over networks, in brackets the range and their number.
-Training and sampling in process time of one thread. On {machine()}."""
+One ConvNet on what a network samples with 8 evaluations per image, tested on images held out of the train split:
+{10 * HELD_OUT:,} of Fashion-MNIST, 400 digits. Medians over networks; in brackets the range and their number. Training
+and sampling in process time of one thread; `p2`: patch size 2, then channels and multipliers; `v`: prediction.
+On {machine()}."""
 HEAD = (
-    "| network | parameters | iterations | loss | label agreement | accuracy | images per second |\n"
-    "|---|---|---|---|---|---|---|"
+    "| network | parameters | iterations | loss | label agreement | images | accuracy | images per second |\n"
+    "|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -269,7 +277,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown := set(names) - NETWORKS.keys():
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(NETWORKS)}")
     devices.set_up(1)
-    task, rows = (Task.digits() if given.data == "digits" else Task.fashion(given.toy)), list[dict[str, Any]]()
+    task, rows = getattr(Task, given.data)(given.toy), list[dict[str, Any]]()
     for seconds in [0.5] if given.toy else given.seconds:
         for seed in given.seeds:
             for name in names:
