@@ -9,8 +9,7 @@ and the change. Seconds are process time of one thread, so that other load on th
 timed, the rate falls to 0 over as many as fit, and training ends when the seconds are over. --images are sampled with 8
 evaluations each; a classifier trained on real images says how many labels it agrees with, and a ConvNet is trained on
 the images. Both see a part of the train split; on the rest of it, 400 images per class of Fashion-MNIST and 40 of the
-digits, the ConvNet is tested: no test split is read. Every row is appended to benchmarks/networks.jsonl as soon as it is
-measured.
+digits, the ConvNet is tested: no test split is read. Every row is appended to networks.jsonl as soon as it is measured.
 """
 
 import copy
