@@ -1,6 +1,7 @@
-"""Where recorded outputs and real archives lie, when they are at hand; and how many threads a test has."""
+"""Where recorded outputs and real archives lie; how many threads a test has; and that CI skips nothing it could run."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in FIRST)
 
 
+IN_CI = os.environ.get("CI") == "true" and SHARED.is_dir()
+NOT_OURS = ("this user may not", "mounting a file system", "no package index")
+"""How reasons to skip begin that no set-up of the tests could remove."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a skipped test fails: what it needs is to be installed or started by `.ci/run` or a fixture."""
+    report = yield
+    if IN_CI and report.skipped and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if not reason.startswith(NOT_OURS):
+            report.outcome, report.longrepr = "failed", f"{item.nodeid} may not skip in CI: {reason}"
+    return report
+
+
 @pytest.fixture(scope="session")
 def oracles() -> Path:
     """The folder of recorded inputs and outputs; the tests that need it skip where it is absent."""
     folder = SHARED / "oracles"
     if not folder.is_dir():
-        if SHARED.is_dir() and os.environ.get("CI") == "true":
-            pytest.fail(f"{SHARED} is there, but {folder} is not")
         pytest.skip(f"no recorded outputs of the published implementations in {folder}")
     return folder
 
