@@ -23,7 +23,7 @@ LAYERS = (
 MAX_LINES, MAX_FUNCTION_LINES = 300, 80
 TESTED_ELSEWHERE = {
     "__main__": "tests/stages/test_bad_input.py runs the command line",
-    "errors": "one class without behaviour",
+    "errors": "tests/stages/test_sample.py and others read what a refusal names",
     "classify.evaluation": "tests/stages/test_evaluate.py and test_study_run.py train and refuse by it",
     "config.checks": "tests/faults/test_settings.py refuses by every limit",
     "config.export": "fields without rules; tests/config/test_load.py parses them",

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from diffdistill.config import Solver
 from diffdistill.data import image_files
-from diffdistill.generators.modes import ModeGenerator, ModeGuided, centres
+from diffdistill.generators.diffusion import DiffusionGenerator
+from diffdistill.generators.modes import ModeGuidance, ModeGuided, centres
 from diffdistill.runtime.seeds import generator
 from tests.generators.test_latent import Normal
 
@@ -49,7 +50,8 @@ def test_times_outside_the_interval_are_not_guided() -> None:
 
 def test_images_of_a_class_take_its_modes_in_turn_and_depend_on_their_number_alone() -> None:
     modes = torch.tensor([[[-0.8, 0.8], [0.8, -0.8]]]).repeat(3, 1, 1)
-    made = ModeGenerator(Normal(), Solver(nfe=6), brightness, modes, weight=0.9, interval=(0.0, 1.0), seed=1)
+    guidance = ModeGuidance(brightness, modes, weight=0.9, interval=(0.0, 1.0))
+    made = DiffusionGenerator(Normal(), Solver(nfe=6), seed=1, guide=guidance, about=guidance.describe())
     labels = torch.arange(12) % 3
     images = made.generate(0, labels)
     left, right = brightness(image_files.from_bytes(images)).unbind(1)
@@ -58,3 +60,4 @@ def test_images_of_a_class_take_its_modes_in_turn_and_depend_on_their_number_alo
     parts = torch.cat([made.generate(0, labels[:5]), made.generate(5, labels[5:])])
     assert (parts.int() - images.int()).abs().max() <= 1
     assert made.image_shape == (1, 4, 4) and made.num_classes == 3 and made.describe()["modes"] == 2
+    assert made.nfe == 6

@@ -45,8 +45,8 @@ AUDIT: dict[str, Any] = {
 ACCOUNT: dict[str, Any] = {
     "images": 4000, "images_discarded_late": 0, "images_per_second": 400.0, "budget_seconds": 10.5,
     "used_seconds": 10.0, "seconds": {"load": 1.0, "sample": 8.5, "write": 0.5}, "batch_size": 64,
-    "machine": {"device": "cpu", "torch": "9.9.9"}, "kind": "diffusion", "nfe": 20, "seed": 7, "step": 20,
-    "bytes": 177_000_000, "solver": {"algorithm": "dpmsolver++", "order": 2, "nfe": 20}, "guidance": None,
+    "start_share": 0.125, "machine": {"device": "cpu", "torch": "9.9.9"}, "kind": "diffusion", "nfe": 20, "seed": 7,
+    "step": 20, "bytes": 177_000_000, "solver": {"algorithm": "dpmsolver++", "order": 2, "nfe": 20}, "guidance": None,
 }  # fmt: skip
 """Of a diffusion model that was trained here."""
 FOREIGN: dict[str, Any] = {

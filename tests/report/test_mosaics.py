@@ -141,6 +141,21 @@ def test_names_in_other_letters_are_numbers(tmp_path: Path, capsys: pytest.Captu
     assert "glyph" not in capsys.readouterr().err.lower()
 
 
+@pytest.mark.parametrize("ending", ["pdf", "png"])
+def test_no_name_of_a_class_stops_a_figure(tmp_path: Path, ending: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Scripts that the font has or lacks, marks that join, formulas, control characters, nothing at all."""
+    titles = [
+        "чашка", "قطة", "कुत्ता", "고양이", "🐈", "👩\u200d🔬", "e\u0301te\u0301", "$\\frac{1}{", "a\nb", "a\tb\x07", "",
+        "_", "…", "w" * 300, "\u202eabc", "\ufeffa", "{x} %s \\", ", ", "\u0000a", "\U0001d538",
+    ]  # fmt: skip
+    images = numbered(len(titles), 8, titles=titles)
+    for figure in (mosaics.one_of_each(images, titles), mosaics.samples(images, images, titles, range(len(titles)))):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            style.save(figure, tmp_path / f"x.{ending}")
+    assert "glyph" not in capsys.readouterr().err.lower()
+
+
 def test_the_closest_pairs_come_first() -> None:
     generated = torch.arange(3, dtype=torch.uint8).reshape(3, 1, 1, 1).expand(3, 1, 4, 4)
     distances = torch.tensor([[1.0, 2.0], [0.0, 2.0], [3.0, 3.0]])

@@ -29,6 +29,7 @@ def test_numbers_against_hand_computed_ones(make: Make) -> None:
     assert (generators["sampler"], generators["nfe"]) == ("dpmsolver++ multistep 2", 50)
     sampling = read(project.folder, "sampling").iloc[0]
     assert (sampling["generator"], sampling["nfe"], sampling["seconds"]) == ("diffusion", 20, 10)
+    assert sampling["start_share"] == 0.125
     expected = ["small", "uvit", 13, 512, 2048, 8, 2, 44_257_536]  # U-ViT-Small: 12 blocks and the middle one
     assert read(project.folder, "models").to_numpy().tolist() == [expected]
 

@@ -1,6 +1,6 @@
 """How images are sampled, which of them make the set, and in which forms it leaves."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -38,16 +38,21 @@ SOLVERS = {
 """All solvers by name; `diffdistill.diffusion.solvers` has the functions. The last two read no order."""
 
 
-def _known(algorithm: str) -> str:
-    if algorithm not in SOLVERS:
-        raise ValueError(f"unknown algorithm {short(algorithm)}; known: {', '.join(SOLVERS)}")
-    return algorithm
+def _one_of(names: Collection[str], what: str) -> AfterValidator:
+    """Refuses names that a registry does not have."""
+
+    def known(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"unknown {what} {short(name)}; known: {', '.join(names)}")
+        return name
+
+    return AfterValidator(known)
 
 
 class Solver(Block):
     renamed: ClassVar = {"steps": "nfe"}
 
-    algorithm: Annotated[str, AfterValidator(_known)] = "dpmsolver++"
+    algorithm: Annotated[str, _one_of(SOLVERS, "algorithm")] = "dpmsolver++"
     """One of SOLVERS. consistency: few evaluations by weights tuned as `tune` says; of the settings it reads nfe."""
     method: Literal["multistep", "singlestep"] = "multistep"
     order: Annotated[Integer, Field(ge=1)] = 2
@@ -169,16 +174,10 @@ SELECTION_METHODS = {
 """All selection methods by name; `diffdistill.data.selection` has the functions."""
 
 
-def _known_method(method: str) -> str:
-    if method not in SELECTION_METHODS:
-        raise ValueError(f"unknown method {short(method)}; known: {', '.join(SELECTION_METHODS)}")
-    return method
-
-
 class Select(Block):
     renamed: ClassVar = {"disagree": "label_noise"}
 
-    method: Annotated[str, AfterValidator(_known_method)] = "all"
+    method: Annotated[str, _one_of(SELECTION_METHODS, "method")] = "all"
     """One of SELECTION_METHODS."""
     images: PositiveInt | None = None
     """How many to keep in all, as equal per class as they divide; null: as many as the method wants."""

@@ -1,5 +1,6 @@
 """Sampling within a budget of seconds: images go to disk as they come, and every second is accounted for."""
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,13 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffdistill.config import Sample
 from diffdistill.data import image_files
 from diffdistill.diffusion.labels import balanced, in_proportion
 from diffdistill.errors import UserError
 from diffdistill.generators import Generator
-from diffdistill.runtime import files
+from diffdistill.runtime import devices, files, resuming
 from diffdistill.runtime.budget import BatchSize, Budget
 from diffdistill.runtime.progress import Bar
+
+logger = logging.getLogger(__name__)
 
 NAMED = 20
 """Classes that a message names."""
@@ -135,6 +139,42 @@ def sample_within(
         start_share=round(started / used, 4),
         batch_size=run.batch_size,
     )
+
+
+def sample_to_files(
+    generator: Generator,
+    samples: Path | str,
+    account: Path | str,
+    metadata: Mapping[str, str],
+    settings: Sample,
+    counts: Sequence[int],
+    *,
+    budget: Budget,
+    device: torch.device,
+    attempts: int,
+    fixed_batch_size: int | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Sample as `sample_within` does and write the account: what became of the seconds, of what, where, and by what.
+
+    attempts: at `samples`, this one included. about: what the account says besides.
+    """
+    made = sample_within(
+        generator, samples, metadata, budget=budget, images=settings.images,
+        batch_size=fixed_batch_size or settings.batch_size, fixed=fixed_batch_size is not None, counts=counts,
+    )  # fmt: skip
+    logger.info("%d images in %.2f s, %.1f per second", made.images, made.used_seconds, made.images_per_second)
+    record = {
+        **made.describe(),
+        "attempts": attempts,
+        **(about or {}),
+        "generator": generator.describe(),
+        "machine": devices.describe(device),
+        "seed": settings.seed,
+        "classes": generator.num_classes,
+    }
+    files.write_json(Path(account), record)
+    resuming.attempts_over(samples)
 
 
 class _Run:

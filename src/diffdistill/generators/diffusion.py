@@ -1,6 +1,6 @@
 """A generator made of a denoiser and a solver."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,9 +14,12 @@ from diffdistill.diffusion.denoiser import Counting, Denoiser
 from diffdistill.diffusion.guidance import Guided
 from diffdistill.errors import UserError
 
+Guide = Callable[[Denoiser, int, Tensor], Denoiser]
+"""(denoiser, first, labels (B,)) -> what is sampled in its place for images first, first+1, … of these labels."""
+
 
 class DiffusionGenerator:
-    """Samples a denoiser with a solver, guided or not."""
+    """Samples a denoiser with a solver, guided or not; counts evaluations below all guidance."""
 
     def __init__(
         self,
@@ -27,19 +30,22 @@ class DiffusionGenerator:
         device: torch.device | str = "cpu",
         guidance: Guidance | None = None,
         weaker: Denoiser | None = None,
+        guide: Guide | None = None,
         fixed_batch_size: int | None = None,
         about: dict[str, Any] | None = None,
     ) -> None:
         """weaker: the denoiser that guides; None: `denoiser` itself without the label.
 
-        fixed_batch_size: samples exactly so many images at once and discards what is too many, as a compiled network
-        needs. about: what `describe` says besides. Raises ValueError if guidance needs a null label and there is none.
+        guide: wraps the denoiser anew for each batch. fixed_batch_size: samples exactly so many images at once and
+        discards what is too many, as a compiled network needs. about: what `describe` says besides.
+        Raises ValueError if guidance needs a null label and there is none.
         """
         self._own = Counting(denoiser)
         self._weaker = Counting(weaker) if weaker is not None else None
         self._denoiser: Denoiser = self._own
         if guidance is not None:
             self._denoiser = Guided(self._own, guidance, self._weaker)
+        self._guide = guide or (lambda denoiser, first, labels: denoiser)
         self.solver, self.guidance, self.seed = solver, guidance, seed
         self.fixed_batch_size, self._device, self._about = fixed_batch_size, torch.device(device), about or {}
         self.nfe: int | None = None
@@ -62,11 +68,10 @@ class DiffusionGenerator:
         size, before = self.fixed_batch_size or 0, self._calls
         padding = max(0, size - len(labels))
         padded = torch.cat([labels, labels.new_zeros(padding)])
-        images = sampling.sample(self._denoiser, self.solver, padded, seed=self.seed, first=first, device=self._device)[
-            : len(labels)
-        ]
+        guided = self._guide(self._denoiser, first, padded)
+        images = sampling.sample(guided, self.solver, padded, seed=self.seed, first=first, device=self._device)
         self.nfe = self._calls - before
-        return images
+        return images[: len(labels)]
 
     def describe(self) -> dict[str, Any]:
         """See `Generator.describe`; `nfe` once an image was sampled."""

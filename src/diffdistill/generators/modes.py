@@ -13,12 +13,12 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 
 from diffdistill.classify.training import Classifier
-from diffdistill.config import Sample, Solver
+from diffdistill.config import Sample
 from diffdistill.data.image_files import ImageSet
 from diffdistill.data.raw import Array
-from diffdistill.diffusion import sampling
-from diffdistill.diffusion.denoiser import Counting, Denoiser, Wrapper
+from diffdistill.diffusion.denoiser import Denoiser, Wrapper
 from diffdistill.errors import UserError
+from diffdistill.generators.diffusion import DiffusionGenerator
 
 Features = Callable[[Tensor], Tensor]
 """Images (B, C, H, W) in [-1, 1] -> (B, F), differentiable."""
@@ -63,61 +63,32 @@ class ModeGuided(Wrapper):
         return (x - alpha * moved.clamp(-1, 1)) / sigma
 
 
-class ModeGenerator:
-    """Samples a denoiser so that the images of a class take its modes in turn."""
+class ModeGuidance:
+    """Guides a batch so that the images of a class take its modes in turn, however batches are cut."""
 
-    def __init__(
-        self,
-        denoiser: Denoiser,
-        solver: Solver,
-        features: Features,
-        modes: Tensor,
-        *,
-        weight: float,
-        interval: tuple[float, float],
-        seed: int,
-        device: torch.device | str = "cpu",
-    ) -> None:
+    def __init__(self, features: Features, modes: Tensor, *, weight: float, interval: tuple[float, float]) -> None:
         """modes: (K, M, F); the i-th image of a class is drawn toward its mode i modulo M."""
-        self._denoiser, self.solver, self.seed, self._device = Counting(denoiser), solver, seed, torch.device(device)
         self._features, self._modes, self._weight, self._interval = features, modes, weight, interval
-        self.nfe: int | None = None
-        """Network evaluations per image; None before the first image. The classifier's are not counted."""
 
-    @property
-    def num_classes(self) -> int:
-        return self._denoiser.labels.num_classes
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        return self._denoiser.image_shape
-
-    def generate(self, first: int, labels: Tensor) -> Tensor:
-        """See `Generator.generate`; images first, first + 1, … of classes in turn: image i has mode i // K modulo M."""
-        numbers = torch.arange(first, first + len(labels)) // self.num_classes % self._modes.shape[1]
-        modes = self._modes[labels, numbers].to(self._device)
-        guided = ModeGuided(self._denoiser, self._features, modes, self._weight, self._interval)
-        before = self._denoiser.calls
-        images = sampling.sample(guided, self.solver, labels, seed=self.seed, first=first, device=self._device)
-        self.nfe = self._denoiser.calls - before
-        return images
+    def __call__(self, denoiser: Denoiser, first: int, labels: Tensor) -> ModeGuided:
+        """For images first, first + 1, … of classes in turn: image i has mode i // K modulo M."""
+        classes, per_class = self._modes.shape[:2]
+        numbers = torch.arange(first, first + len(labels)) // classes % per_class
+        return ModeGuided(denoiser, self._features, self._modes[labels, numbers], self._weight, self._interval)
 
     def describe(self) -> dict[str, Any]:
-        """See `Generator.describe`."""
+        """Plain values for the account."""
         return {
             "kind": "diffusion, mode guidance",
-            "nfe": self.nfe,
-            "solver": self.solver.model_dump(mode="json"),
             "modes": self._modes.shape[1],
             "weight": self._weight,
             "interval": list(self._interval),
-            "seed": self.seed,
         }
 
 
 def generator(
     denoiser: Denoiser, settings: Sample, classifier: Classifier, train: ImageSet, device: torch.device
-) -> ModeGenerator:
+) -> DiffusionGenerator:
     """A denoiser sampled as `settings.modes` says, with the modes of the train split.
 
     Raises UserError if a class has fewer images than modes.
@@ -134,7 +105,10 @@ def generator(
             features = [classifier.features(part.to(device)).float().cpu().numpy() for part in parts]
         found.append(torch.from_numpy(centres(np.concatenate(features), modes.per_class, modes.seed)))
     classifier.requires_grad_(False)
-    return ModeGenerator(
-        denoiser, settings.solver, lambda x: classifier.features((x + 1) * 127.5), torch.stack(found),
-        weight=modes.weight, interval=modes.interval, seed=settings.seed, device=device,
+    guidance = ModeGuidance(
+        lambda x: classifier.features((x + 1) * 127.5), torch.stack(found).to(device),
+        weight=modes.weight, interval=modes.interval,
     )  # fmt: skip
+    return DiffusionGenerator(
+        denoiser, settings.solver, seed=settings.seed, device=device, guide=guidance, about=guidance.describe()
+    )

@@ -94,6 +94,7 @@ COLUMNS: dict[str, Column] = {
     "training_seconds": Column("training time", duration),
     "seconds": Column("time", duration),
     "budget_seconds": Column("budget", duration),
+    "start_share": Column("share of the start", share),
     "mlp_size": Column("MLP size"),
 }
 """By the name in the csv file; others have their name as heading and are counts."""

@@ -1,6 +1,7 @@
 """Pictures of many images, laid out in pixels: every pixel of an image is a square of whole pixels."""
 
 import textwrap
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -180,7 +181,9 @@ def _mosaic(
 
 def _name(titles: Sequence[str], label: int) -> str:
     """The class in a picture: the first of several names, as WordNet lists them; its number if the font lacks it."""
-    name = titles[label].split(", ")[0].replace("_", " ")
+    name = " ".join(titles[label].split(", ")[0].replace("_", " ").split())
+    # what has no width breaks matplotlib's pdf or turns the text around it
+    name = "".join(letter for letter in name if unicodedata.category(letter) not in ("Cc", "Cf"))
     return name if can_show(name) else f"class {label}"
 
 

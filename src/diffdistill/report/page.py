@@ -243,12 +243,13 @@ def _account(experiment: Experiment, account: Mapping[str, Any]) -> dict[str, An
     if account.get("batch_size") is not None:
         facts.append(f"batches of up to {account['batch_size']}")
     solver = generator.get("solver")
-    late = account.get("images_discarded_late")
+    start, late = account.get("start_share"), account.get("images_discarded_late")
     of = f" of {limit:g} s ({used / limit:.1%})" if limit and used is not None else ""
     lead = f"{used:.1f} s{of}: " if used is not None else ""
     return {
         "sentences": [
             f"{lead}{', '.join(facts)}.",
+            *([f"{start:.1%} of the time had passed when the first of them was begun."] if start is not None else []),
             *([f"{late:,} more came too late to be written and are not counted."] if late else []),
             *([f"Solver: {', '.join(f'{key} {value}' for key, value in solver.items())}."] if solver else []),
             *([f"{account['found']}."] if account.get("found") else []),

@@ -104,6 +104,7 @@ def sampling(experiments: Sequence[Experiment]) -> pd.DataFrame:
                 "nfe": experiment.generator.get("nfe", account.get("nfe")),
                 "seconds": experiment.sampling_seconds,
                 "budget_seconds": account.get("budget_seconds"),
+                "start_share": account.get("start_share"),
                 "images_per_second": account.get("images_per_second"),
             }
         )

@@ -5,16 +5,12 @@ stops when the last image is on disk.
 """
 
 import json
-import logging
 
 from diffdistill.config import stages
 from diffdistill.config.generator import PipelineGenerator, PythonGenerator
-from diffdistill.errors import UserError
-from diffdistill.runtime import files
+from diffdistill.errors import about
 from diffdistill.runtime.budget import Budget
 from diffdistill.runtime.program import Job
-
-logger = logging.getLogger(__name__)
 
 
 def main(job: Job[stages.Generate]) -> None:
@@ -46,25 +42,10 @@ def main(job: Job[stages.Generate]) -> None:
         labels = None
         if settings.counts == "real":
             labels = image_files.load_labels_and_metadata(job.input("train"))[0]
-        try:
+        with about("sample.counts"):
             counts = budgeted.class_counts(settings.counts, json.loads(metadata["classes"]), labels)
-        except UserError as error:
-            raise UserError(f"sample.counts: {error}") from error
-    try:
-        account = budgeted.sample_within(
-            generator, output, metadata, budget=budget, images=settings.images,
-            batch_size=fixed or settings.batch_size, fixed=fixed is not None, counts=counts,
+    with about("sample.budget_seconds", budgeted.BudgetError):
+        budgeted.sample_to_files(
+            generator, output, job.output("account"), metadata, settings, counts, budget=budget,
+            device=devices.best_device(), attempts=attempt, fixed_batch_size=fixed,
         )  # fmt: skip
-    except budgeted.BudgetError as error:
-        raise UserError(f"sample.budget_seconds: {error}") from error
-    logger.info("%d images in %.2f s, %.1f per second", account.images, account.used_seconds, account.images_per_second)
-    record = {
-        **account.describe(),
-        "attempts": attempt,
-        "generator": generator.describe(),
-        "machine": devices.describe(devices.best_device()),
-        "seed": settings.seed,
-        "classes": generator.num_classes,
-    }
-    files.write_json(job.output("account"), record)
-    resuming.attempts_over(output)

@@ -6,22 +6,19 @@ when the last image is on disk.
 """
 
 import json
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from diffdistill import config
 from diffdistill.config import stages
 from diffdistill.config.sampling import picked_setup
-from diffdistill.errors import UserError
+from diffdistill.errors import about
 from diffdistill.runtime import files
 from diffdistill.runtime.budget import Budget
 from diffdistill.runtime.program import Job
 
 if TYPE_CHECKING:
     from diffdistill.generators import Generator
-
-logger = logging.getLogger(__name__)
 
 
 def main(job: Job[stages.Sample]) -> None:
@@ -64,25 +61,11 @@ def main(job: Job[stages.Sample]) -> None:
         "made_by": _made_by(settings, checkpoint.step),
         "trained_by": checkpoint.metadata.get(SETTINGS, "{}"),
     }
-    try:
-        account = budgeted.sample_within(
-            generator, output, metadata, budget=budget, images=settings.images,
-            batch_size=plan.batch_size or settings.batch_size, fixed=plan.batch_size is not None, counts=counts,
+    with about("sample.budget_seconds", budgeted.BudgetError):
+        budgeted.sample_to_files(
+            generator, output, job.output("account"), metadata, settings, counts, budget=budget, device=device,
+            attempts=attempt, fixed_batch_size=plan.batch_size, about={"plan": plan.describe()},
         )  # fmt: skip
-    except budgeted.BudgetError as error:
-        raise UserError(f"sample.budget_seconds: {error}") from error
-    logger.info("%d images in %.2f s, %.1f per second", account.images, account.used_seconds, account.images_per_second)
-    record = {
-        **account.describe(),
-        "attempts": attempt,
-        "plan": plan.describe(),
-        "generator": generator.describe(),
-        "machine": devices.describe(device),
-        "seed": settings.seed,
-        "classes": generator.num_classes,
-    }
-    files.write_json(job.output("account"), record)
-    resuming.attempts_over(output)
 
 
 def _settings(job: Job[stages.Sample]) -> config.Sample:
@@ -104,10 +87,8 @@ def _counts(job: Job[stages.Sample], settings: config.Sample, metadata: Mapping[
     if settings.counts == "real":
         labels, of_train = image_files.load_labels_and_metadata(job.input("train"))
         image_files.require_same_origin(job.input("weights"), metadata, job.input("train"), of_train)
-    try:
+    with about("sample.counts"):
         return budgeted.class_counts(settings.counts, json.loads(metadata["classes"]), labels)
-    except UserError as error:
-        raise UserError(f"sample.counts: {error}") from error
 
 
 def _made_by(settings: config.Sample, step: int) -> str:
