@@ -231,3 +231,26 @@ def test_prepared_pictures_are_known(pictures: Path, tmp_path: Path, monkeypatch
     values = {"reports": {"own": ["own"]}, "targets": ["own"], "experiments": {"own": few}}
     with pytest.raises(UserError, match=r"config.yaml: experiments.own.sample.images 2: there are 3 classes"):
         fitting.refuse_what_the_data_do_not_have(Plan(config.parse(values)))
+
+
+@fault("G33", "a budget is used up before the first image", "the dry run compares a short one with a start's seconds")
+def test_a_budget_that_a_start_uses_up(tmp_path: Path) -> None:
+    project = copied_project(tmp_path / "project")
+    values = yaml.safe_load((project / "config.yaml").read_text())
+    values["experiments"]["digits"]["sample"] |= {"images": None, "budget_seconds": 0.01}
+    (project / "config.yaml").write_text(yaml.safe_dump(values))
+    ended = snakemake(project, {}, "--dry-run", "all")
+    assert ended.code == 1 and "Traceback" not in ended.said, ended.said
+    line_about(ended.said, "digits", ["sample.budget_seconds 0.01", "a program takes", "give at least"])
+
+
+@pytest.mark.parametrize(("budget", "start", "refused"), [(4, 4.0, True), (5, 4.0, False), (15, 99.0, False)])
+def test_only_short_budgets_are_compared(budget: float, start: float, refused: bool) -> None:
+    sample = {"images": None, "budget_seconds": budget}
+    values = {"reports": {"own": ["own"]}, "targets": ["own"], "experiments": {"own": experiment({"sample": sample})}}
+    plan = Plan(config.parse(values))
+    if not refused:
+        fitting.refuse_budgets_that_a_start_uses_up(plan, lambda: start)
+        return
+    with pytest.raises(UserError, match=r"budget_seconds 4: on this machine a program takes 4\.0 s .* at least 8"):
+        fitting.refuse_budgets_that_a_start_uses_up(plan, lambda: start)

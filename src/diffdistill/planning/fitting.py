@@ -1,6 +1,10 @@
-"""Whether the settings fit the data, as far as a dry run knows them."""
+"""Whether the settings fit the data and the machine, as far as a dry run knows them."""
 
-from collections.abc import Iterator
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 
 from diffdistill.config import checks
 from diffdistill.config.fields import read
@@ -9,6 +13,9 @@ from diffdistill.data import identity
 from diffdistill.errors import UserError
 from diffdistill.planning import comparison, sources
 from diffdistill.planning.plan import Plan
+
+SHORT_BUDGET = 15.0
+"""Seconds below which a budget is compared with what a program's start takes; a longer one is not worth the seconds."""
 
 
 def limits(plan: Plan, dataset: str) -> tuple[checks.Limit, ...]:
@@ -45,3 +52,24 @@ def _prepared(plan: Plan, dataset: str) -> checks.Facts | None:
     if record is None or not record.facts or not sources.state(plan, dataset).unchanged:
         return None
     return read(checks.Facts, record.facts, f"data/{dataset}/source.json")
+
+
+def _seconds_to_start() -> float:
+    """What a sampling job spends before its first line, as near as a dry run can tell; 0 without torch in here."""
+    started = time.perf_counter()
+    ended = subprocess.run([sys.executable, "-P", "-c", "import torch"], capture_output=True, check=False)
+    return time.perf_counter() - started if ended.returncode == 0 else 0.0
+
+
+def refuse_budgets_that_a_start_uses_up(plan: Plan, seconds_to_start: Callable[[], float] = _seconds_to_start) -> None:
+    """Raises UserError for a budget in which this machine cannot sample an image; measures only for short budgets."""
+    samples = {name: one.sample for name, one in plan.config.experiments.items()}
+    budgets = {name: sample.budget_seconds for name, sample in samples.items() if sample and sample.budget_seconds}
+    short = {name: budget for name, budget in budgets.items() if budget < SHORT_BUDGET}
+    start = seconds_to_start() if short else 0.0
+    for name, budget in short.items():
+        if budget <= start:
+            raise UserError(
+                f"config.yaml: experiments.{name}.sample.budget_seconds {budget:g}: on this machine a program takes "
+                f"{start:.1f} s to start; give at least {math.ceil(2 * start)}"
+            )
