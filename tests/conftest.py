@@ -1,16 +1,28 @@
 """Where recorded outputs and real archives lie; how many threads a test has; and that CI skips nothing it could run."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
-import torch
+
+# one test runs per core; threads of two would wait for each other, which takes ten times as long
+ONE_THREAD = "PYTEST_XDIST_WORKER" in os.environ
+if ONE_THREAD:
+    os.environ["OMP_NUM_THREADS"] = "1"  # read when torch is imported
+
+import torch  # noqa: E402
 
 SHARED = Path(os.environ.get("DIFFDISTILL_SHARED", Path(__file__).parents[2] / "shared"))
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    torch.set_num_threads(1)  # one test runs per core; more threads would wait for each other
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Also after a test in which a stage has set another number."""
+    if ONE_THREAD:
+        torch.set_num_threads(1)
+    yield
+
 
 FIRST = ("test_slurm.py", "test_commands.py", "test_demo.py")
 """Modules of the longest tests: begun last, they would run alone at the end."""

@@ -1,4 +1,4 @@
-"""Every command of the README works: make targets are what CI runs, snakemake lines are planned here."""
+"""Every command of the README works: make targets are what CI and tests run, snakemake lines are planned here."""
 
 import re
 import shlex
@@ -14,10 +14,11 @@ BLOCKS = re.findall(r"```bash\n(.*?)```", (REPOSITORY / "README.md").read_text()
 COMMANDS = [line.split("  #")[0].split("   #")[0].strip() for block in BLOCKS for line in block.splitlines() if line]
 
 
-def test_make_targets_are_run_by_ci() -> None:
+def test_make_targets_are_run_by_ci_or_by_tests() -> None:
     targets = {command.split()[1] for command in COMMANDS if command.startswith("make ")}
-    run = (REPOSITORY / ".ci/run").read_text()
-    assert targets and all(f"make {target}" in run for target in targets)
+    assert targets == {"demo", "test"} and "make test\n" in (REPOSITORY / ".ci/run").read_text()
+    makefile = (REPOSITORY / "Makefile").read_text()  # test_demo.py runs that rule with a smaller network
+    assert re.search(r"^demo: install\n\t\$\(BIN\)/snakemake --cores all \S+ demo$", makefile, re.MULTILINE)
 
 
 @pytest.mark.slow
