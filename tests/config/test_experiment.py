@@ -110,7 +110,7 @@ def test_without_fid_the_last_checkpoint_is_taken() -> None:
 
 
 def test_the_limit_on_jobs_counts_every_factor() -> None:
-    decays = {"train": {"ema_decays": [0.9, 0.99, 0.999, 0.9999]}}
+    decays = {"train": {"iterations": 6000, "slice_iterations": 3000, "ema_decays": [0.9, 0.99, 0.999, 0.9999]}}
     setups = [{}, {"select": {"method": "classifier"}}, {"solver": {"nfe": 4}}, {"solver": {"nfe": 6}}]
     every = {"fid": {"every": 100}}
     assert len(parsed(**decays, **every).emas()) == 240

@@ -8,7 +8,7 @@ from diffdistill.errors import UserError
 from diffdistill.planning.inputs import INPUTS
 from tests.planning.conftest import VALUES, Planner, wildcards
 
-DIGITS = wildcards(experiment="x", seed="0", ema="1000", step="3000", setup="0", run="size-5-distilled")
+DIGITS = wildcards(experiment="x", seed="0", ema="1000", step="2000", setup="0", run="size-5-distilled")
 SAMPLES = {"generator": {"kind": "samples", "path": "theirs"}, "checkpoint": {}} | dict.fromkeys(
     ("model", "train", "fid", "sample", "tune")
 )
@@ -25,8 +25,8 @@ def read(plan_of: Planner, rule: str, change: dict[str, Any], **names: str) -> d
 
 def test_slices_follow_each_other(plan_of: Planner) -> None:
     assert read(plan_of, "train", {})["before"] == []
-    later = read(plan_of, "train", {}, step="6000")
-    assert later["before"] == ["results/x/train/3000.safetensors"] and later["train"] == "data/x/train.safetensors"
+    later = read(plan_of, "train", {}, step="4000")
+    assert later["before"] == ["results/x/train/2000.safetensors"] and later["train"] == "data/x/train.safetensors"
     with pytest.raises(UserError, match=r"results/x/train/33.safetensors: no training slice ends at iteration 33"):
         read(plan_of, "train", {}, step="33")
 
@@ -34,7 +34,7 @@ def test_slices_follow_each_other(plan_of: Planner) -> None:
 def test_start_weights_are_read_by_the_first_slice_alone(plan_of: Planner) -> None:
     change = {"train": {"start": {"path": "w.pth"}}}
     assert read(plan_of, "train", change)["start"] == ["w.pth"]
-    assert read(plan_of, "train", change, step="6000")["start"] == []
+    assert read(plan_of, "train", change, step="4000")["start"] == []
 
 
 def test_sub_classes_are_read_if_there_are_some(plan_of: Planner) -> None:

@@ -52,11 +52,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(folder: Path, distilled: str, *names: str) -> dict[str, Any]:
+def run(folder: Path, distilled: str, *names: str, images: int = 10_000) -> dict[str, Any]:
     names = names or ("weights", "classifier")
     inputs = {"distilled": folder / distilled} | {name: folder / name for name in ("train", "validation", *names)}
     outputs = {"audit": folder / "audit.json", "pairs": folder / "pairs.png"}
-    assert command.run("audit", {"audit": {"times": [0.1, 0.5], "noises": 1}}, inputs, outputs) == 0
+    assert command.run("audit", {"audit": {"images": images, "times": [0.1, 0.5], "noises": 1}}, inputs, outputs) == 0
     found: dict[str, Any] = files.read_json(folder / "audit.json")
     return found
 
@@ -74,6 +74,12 @@ def test_copies_are_flagged(folder: Path) -> None:
     assert found["images"] == {"generated": 400, "train": 399, "held_out": 150}
     assert found["duplicates_taken_out"] == {"inside_train": 0, "inside_held_out": 0, "in_both": 1}
     assert (folder / "pairs.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_equal_image_is_found_beyond_those_that_are_audited(folder: Path) -> None:
+    found = run(folder, "copies", images=1)  # copies[1] equals a train image
+    assert found["images"]["generated"] == 1 and found["equal_to_a_train_image"] == 1
+    assert verdicts(run(folder, "fresh", images=100))["identical"] == "pass"
 
 
 def test_the_train_split_itself_is_named_by_every_measure_of_the_set(folder: Path) -> None:

@@ -214,7 +214,7 @@ def test_a_pilot_trains_half_as_long_as_the_evaluation_unless_told() -> None:
         ({"by": "pilot", "setups": [{"solver": {"algorithm": "consistency"}}]}, "tuned after"),
         ({"by": "pilot", "setups": [{"select": {"method": "herding", "per_class": 5}}]}, "keeps a number of images"),
         ({"by": "pilot", "setups": [{}, {"guidance": {"weight": 2}}]}, "setups.1.guidance without from_step needs"),
-        ({"by": "pilot", "setups": [{"guidance": {"weight": 2, "from_step": 6000}}]}, "no candidate comes after"),
+        ({"by": "pilot", "setups": [{"guidance": {"weight": 2, "from_step": 4000}}]}, "no candidate comes after"),
         ({"by": "looks"}, "checkpoint.by"),
     ],
 )
