@@ -13,11 +13,12 @@ from diffdistill.diffusion import checkpoints
 from diffdistill.diffusion.labels import LabelSpace
 from diffdistill.runtime import files
 from tests.diffusion.models import busy
+from tests.generators.making import save_dit
 
 from .conftest import REPOSITORY, copy_project, snakemake
 
 BLOCKS = """
-reports: {judged: [finished, gaussians, denoiser]}
+reports: {judged: [finished, gaussians, denoiser, pipeline]}
 experiments:
   finished: &shared
     dataset: digits
@@ -33,6 +34,10 @@ experiments:
     <<: *shared
     generator: {kind: weights, path: theirs.safetensors}
     sample: {images: 30, solver: {nfe: 2}}
+  pipeline:
+    <<: *shared
+    generator: {kind: pipeline, path: theirs, steps: 2, classes: as_source}
+    sample: {images: 20}
 """
 REPORT = "results/reports/judged/report.html"
 
@@ -47,10 +52,11 @@ def test_from_a_file_to_the_report(tmp_path: Path) -> None:
     checkpoints.save_denoiser(
         folder / "theirs.safetensors", denoiser, {"classes": json.dumps(raw.classes), "step": "1"}
     )
+    save_dit(folder / "theirs")
     (folder / "tiny.yaml").write_text(BLOCKS)
     done = snakemake(folder, REPORT)
     assert done.returncode == 0, done.stderr[-4000:]
-    for name, images in (("finished", 50), ("gaussians", 40), ("denoiser", 30)):
+    for name, images in (("finished", 50), ("gaussians", 40), ("denoiser", 30), ("pipeline", 20)):
         runs = pd.read_csv(folder / f"results/{name}/accuracy.csv")
         assert runs["images"].tolist() == [images] and runs["accuracy"].between(0, 1).all()
         account = files.read_record(folder / f"results/{name}/samples.json", "images")
