@@ -31,7 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import measuring
 from benchmarks.measuring import machine, processor_class
-from benchmarks.models import TINY_UNET, TINY_UVIT, UNET, UVIT_S, Case, as_published
+from benchmarks.models import TINY_UNET, TINY_UVIT, UNET, UVIT_S, Case, as_published, averaged
 from benchmarks.quality import experiments
 from benchmarks.sampling import EIGHT, PUBLISHED, generated
 from diffdistill.classify import evaluation
@@ -269,8 +269,7 @@ def trained(
         stop_signal=lambda: int(time.monotonic() - started > seconds),
     )  # fmt: skip
     print(f"{state.iteration} of {iterations} iterations", flush=True)
-    denoiser.network.load_state_dict(state.emas[0])
-    return denoiser.eval(), time.monotonic() - started
+    return averaged(state), time.monotonic() - started
 
 
 def affordable(bench: Bench, data: ImageSet, protocol: Protocol, seconds: float) -> int:

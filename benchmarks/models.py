@@ -11,7 +11,7 @@ from diffdistill.config import ModelBlock, UNetModel, UViTModel
 from diffdistill.diffusion.denoiser import NetworkDenoiser
 from diffdistill.diffusion.labels import LabelSpace
 from diffdistill.diffusion.networks.uvit import Attention
-from diffdistill.diffusion.training import initialise
+from diffdistill.diffusion.training import State, initialise
 
 
 @dataclass(frozen=True)
@@ -62,3 +62,10 @@ def as_published(denoiser: NetworkDenoiser) -> NetworkDenoiser:
         if isinstance(attention, Attention):
             module.attn = FusedAttention(attention)
     return copied
+
+
+def averaged(state: State) -> NetworkDenoiser:
+    """A copy of a training's denoiser with the weights of its primary EMA, ready to sample."""
+    denoiser = copy.deepcopy(state.denoiser)
+    denoiser.network.load_state_dict(state.emas[0])
+    return denoiser.eval()

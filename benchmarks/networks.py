@@ -12,7 +12,6 @@ the images. Both see a part of the train split; on the rest of it, 400 images pe
 digits, the ConvNet is tested: no test split is read. Every row is appended to networks.jsonl as soon as it is measured.
 """
 
-import copy
 import functools
 import json
 import os
@@ -26,10 +25,10 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor
 
 from benchmarks import measuring
 from benchmarks.measuring import CPU, machine, processor_class
+from benchmarks.models import averaged
 from benchmarks.quality import Split, experiments, shortened
 from benchmarks.sampling import EIGHT, generated
 from diffdistill import config
@@ -187,9 +186,8 @@ def measured(task: Task, changes: Mapping[str, Any], seconds: float, seed: int, 
     """The row of one network."""
     one = task.experiment(changes, seed)
     state, spent = trained(one, task.data, seconds)
-    denoiser = copy.deepcopy(state.denoiser)
-    denoiser.network.load_state_dict(state.emas[0])
-    ready = running.prepared(denoiser.eval(), str(devices.precision("auto", CPU)).removeprefix("torch."), False)
+    denoiser = averaged(state)
+    ready = running.prepared(denoiser, str(devices.precision("auto", CPU)).removeprefix("torch."), False)
     samples, speed = sampled(ready, images)
     predicted, _ = agreement.predict(task.judge, samples.images)
     return {
@@ -198,7 +196,7 @@ def measured(task: Task, changes: Mapping[str, Any], seconds: float, seed: int, 
         "limit": seconds,
         "seconds": round(spent),
         "iterations": state.iteration,
-        "loss": round(float(loss_of(state, task.data)), 5),
+        "loss": round(noise_error(denoiser, task.data), 5),
         "images": len(samples.labels),
         "agreement": round(agreement.label_agreement(predicted, samples.labels), 4),
         "accuracy": round(task.accuracy(task.fitted(samples, 0)), 4),
@@ -208,16 +206,14 @@ def measured(task: Task, changes: Mapping[str, Any], seconds: float, seed: int, 
 
 
 @torch.inference_mode()
-def loss_of(state: training.State, data: Split) -> Tensor:
-    """Mean squared error of the EMA's predicted noise at fixed times and noises: comparable between all networks."""
-    denoiser = copy.deepcopy(state.denoiser)
-    denoiser.network.load_state_dict(state.emas[0])
+def noise_error(denoiser: Denoiser, data: Split) -> float:
+    """Mean squared error of the predicted noise at fixed times and noises: comparable between all networks."""
     random = torch.Generator().manual_seed(0)
     x0 = data.images[:: max(1, len(data.images) // 500)][:500].float() / 127.5 - 1
     y = data.labels[:: max(1, len(data.labels) // 500)][:500]
     t, noise = torch.linspace(0.01, 0.99, len(x0)), torch.randn(x0.shape, generator=random)
     alpha, sigma = (value[:, None, None, None] for value in (denoiser.schedule.alpha(t), denoiser.schedule.sigma(t)))
-    return ((denoiser.eval().predict_noise(alpha * x0 + sigma * noise, t, y) - noise) ** 2).mean()
+    return float(((denoiser.predict_noise(alpha * x0 + sigma * noise, t, y) - noise) ** 2).mean())
 
 
 def page(rows: Sequence[Mapping[str, Any]]) -> str:

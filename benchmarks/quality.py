@@ -25,6 +25,7 @@ from torch import Tensor
 
 from benchmarks import measuring
 from benchmarks.measuring import CPU, machine
+from benchmarks.models import averaged
 from benchmarks.sampling import PUBLISHED, generated
 from diffdistill import config
 from diffdistill.classify import training as classifying
@@ -91,8 +92,7 @@ def trained(experiment: config.Experiment, data: Split) -> NetworkDenoiser:
     )
     state = training.State.start(denoiser, recipe)
     training.train(state, data.images, data.labels, recipe, until=recipe.iterations)
-    denoiser.network.load_state_dict(state.emas[0])
-    return denoiser.eval()
+    return averaged(state)
 
 
 def sampled(denoiser: Denoiser, solver: Solver, seconds: float) -> Split:

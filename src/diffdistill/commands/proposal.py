@@ -20,8 +20,8 @@ LADDER: tuple[dict[str, Any], ...] = (
     {"kind": "uvit", "embed_dim": 768, "depth": 16, "num_heads": 12},
 )
 """Networks from small to large; docs/own-data.md has them as a table."""
-FOLDED_FROM = 28
-"""Side from which a U-Net folds 2 x 2 pixels into channels."""
+PATCHES_FROM = 28
+"""Side from which a U-Net works on patches of 2 x 2 pixels."""
 MOST_RUNGS = ((2_000, 2), (10_000, 3))
 """Fewer train images than the first number take one of the first so many networks: a larger one learns by heart."""
 WANTED_ITERATIONS = 20_000
@@ -128,15 +128,15 @@ def ladder(size: int, train_images: int) -> list[ModelBlock]:
 def _unet(rung: Mapping[str, Any], size: int) -> dict[str, Any]:
     """Levels go down to a side of 8, because attention at the lowest takes most at large sides.
 
-    Larger images are folded by 2 and get twice the channels at all levels: benchmarks/NETWORKS.md.
+    Larger images are cut into patches, and all levels have twice the channels: benchmarks/NETWORKS.md.
     """
-    folded = size >= FOLDED_FROM
-    side, levels = size // (2 if folded else 1), 1  # levels below the first
+    patch_size = 2 if size >= PATCHES_FROM else 1
+    side, levels = size // patch_size, 1  # levels below the first
     while side % 2 ** (levels + 1) == 0 and side >> levels > 8:
         levels += 1
-    if not folded:
+    if patch_size == 1:
         return {**rung, "multipliers": [1] + [2] * levels}
-    return {**rung, "patch_size": 2, "channels": 2 * rung["channels"], "multipliers": [1] * (levels + 1)}
+    return {**rung, "patch_size": patch_size, "channels": 2 * rung["channels"], "multipliers": [1] * (levels + 1)}
 
 
 def affordable(where: Shape, step: Callable[[Shape], float], seconds: float) -> Shape:

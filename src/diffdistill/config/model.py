@@ -43,7 +43,7 @@ class UNetModel(ModelBlock):
 
     kind: Literal["unet"]
     patch_size: PositiveInt = 1
-    """Side of the squares of pixels that are folded into channels first; 2 makes a step about four times as fast."""
+    """Side of the square patches of pixels whose values become the channels of one position."""
     channels: PositiveInt = 32
     """Channels at the first level."""
     multipliers: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 2, 2)

@@ -24,7 +24,7 @@ def test_every_size(side: int) -> None:
     assert found.shape == x.shape and bool(torch.isfinite(found).all()) and float(found.std()) > 0.01
 
 
-def test_patches_are_folded_into_channels_and_back() -> None:
+def test_patches_become_channels_and_images_again() -> None:
     """With the first and last convolution the identity and nothing between them, the image comes out as it went in."""
     network = UNet((1, 8, 8), 4, (1,), 1, 1, patch_size=2)
     for conv in (network.in_conv, network.out_conv):
