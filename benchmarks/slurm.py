@@ -4,17 +4,20 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-IMPATIENT = (
+SNAKEMAKE = (
+    # -P: modules of this folder are not to be taken for libraries
+    sys.executable, "-P", str(Path(__file__).with_name("impatient.py")), "--profile", "slurm",
     # nobody wants to wait 40 seconds for the first look; and a cluster of one node may keep no accounts
-    "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2",
-    "--seconds-between-status-checks", "2", "--latency-wait", "10", "--jobs", "4",
+    "--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1",
+    "--latency-wait", "10", "--jobs", "4",
 )  # fmt: skip
-"""Arguments of snakemake for a cluster that does nothing else."""
+"""Submits to a cluster that does nothing else."""
 
 
 def jobs() -> dict[str, dict[str, str]]:

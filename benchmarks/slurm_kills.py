@@ -19,7 +19,7 @@ from random import Random
 from typing import Any
 
 from benchmarks import measuring, projects
-from benchmarks.slurm import IMPATIENT, freeze, jobs, running, wait_for
+from benchmarks.slurm import SNAKEMAKE, freeze, jobs, running, wait_for
 from benchmarks.tiny import timeless
 
 SMALL = """
@@ -32,10 +32,10 @@ experiments:
     fid: {every: 600, images: 300}
     classifier: {protocol: {steps: 100, width: 16}}
 """
-TOY = SMALL.replace("1200", "40").replace("600", "20").replace("300", "60").replace("100", "5")
+TOY = SMALL.replace("1200", "20").replace("600", "20").replace("300", "60").replace("100", "5")
 TARGETS = ("results/digits/fid.csv", "results/digits/loss.csv")
-COMMAND = (sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", "small.yaml", *IMPATIENT)
-KINDS = ("time limit", "scancel", "submitting process killed")
+COMMAND = (*SNAKEMAKE, "--configfile=small.yaml")
+KINDS = ("scancel", "time limit", "submitting process killed")
 MADE = ("results/digits", "data", "logs", ".snakemake")
 
 

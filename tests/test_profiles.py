@@ -109,7 +109,7 @@ def test_the_tiny_experiment_runs_in_a_queue_of_scripts(tmp_path: Path, queue: d
     folder = copy_project(tmp_path / "project")
     command = [sys.executable, "-m", "snakemake", "--profile", "profiles/cluster-generic", "--configfile"]
     command += ["tiny.yaml", "few.yaml"]
-    few = "fid: {every: 20}, sample: {budget_seconds: null, images: 100}, evaluate: {seeds: [0]}"
+    few = "fid: null, checkpoint: {by: last}, sample: {budget_seconds: null, images: 100}, evaluate: {seeds: [0]}"
     (folder / "few.yaml").write_text(f"experiments: {{digits: {{{few}}}}}\n")
     command += ["--jobs", "2", "--latency-wait", "20", "--seconds-between-status-checks", "1"]
     run = subprocess.run(

@@ -73,7 +73,7 @@ def test_a_wheel_goes_from_a_folder_of_pictures_to_an_accuracy(tmp_path: Path) -
     assert "sample" in diffdistill("run", "-n", "--configfile", "mine.yaml")
     diffdistill("run", "--configfile", "mine.yaml", "--cores", "2", "results/pictures/accuracy.csv")
     runs = pd.read_csv(folder / "results/pictures/accuracy.csv")
-    assert len(runs) == 3 and runs["accuracy"].between(0, 1).all()
+    assert len(runs) == 1 and runs["accuracy"].between(0, 1).all()
     assert not (folder / "workflow").exists()
 
 
@@ -92,6 +92,7 @@ def _shorten(path: Path) -> None:
     block = yaml.safe_load(path.read_text())
     experiment = block["experiments"]["pictures"]
     experiment["train"] |= {"iterations": 80, "slice_iterations": 80, "warmup_iterations": 4}
-    experiment["fid"] |= {"every": 40, "images": 60}
+    experiment["fid"] |= {"every": 80, "images": 60}
     experiment["evaluate"]["protocol"]["steps"] = 20
+    experiment["evaluate"]["seeds"] = [0]
     path.write_text(yaml.safe_dump(block))

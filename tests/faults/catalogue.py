@@ -240,6 +240,8 @@ ELSEWHERE = [
      "tests/config/test_load.py::test_a_large_seed_given_as_text_keeps_its_digits"),
     ("G35", "a job that the system held up accounts for more seconds than it used", "its phases add up to them",
      "tests/generators/test_budgeted.py::test_a_job_that_was_suspended_keeps_what_was_in_time"),
+    ("F31", "compute nodes have no internet", "every job but the download runs in a machine without any network",
+     "tests/workflow/test_demo.py::test_it_ran_without_a_network"),
     ("F35", "planning takes seconds, or needs a GPU's libraries", "the dry run imports no torch",
      "tests/workflow/test_demo.py::test_the_dry_run_imports_no_torch"),
 ]  # fmt: skip

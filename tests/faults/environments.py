@@ -4,6 +4,7 @@ The tiny workflow is planned by Snakemake once; its commands then run in one fre
 all but one of the imports.
 """
 
+import functools
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,40 @@ class Environment:
     """What the project's folder is called."""
     streams: str = "pipe"
     """Where output goes: pipe, closed, or full for a full disk."""
+
+    def fits(self, other: "Environment") -> bool:
+        """Whether both can be bent at once: nothing is bent by both."""
+        return not (
+            self.variables.keys() & other.variables.keys()
+            or self.files.keys() & other.files.keys()
+            or (self.umask is not None and other.umask is not None)
+            or "project" not in (self.folder, other.folder)
+            or "pipe" not in (self.streams, other.streams)
+        )
+
+    def and_(self, other: "Environment") -> "Environment":
+        """Both at once."""
+        return Environment(
+            f"{self.name}; {other.name}",
+            {**self.variables, **other.variables},
+            {**self.files, **other.files},
+            self.umask if other.umask is None else other.umask,
+            self.folder if other.folder == "project" else other.folder,
+            self.streams if other.streams == "pipe" else other.streams,
+        )
+
+
+def together(environments: Sequence[Environment], most: int = 6) -> list[Environment]:
+    """The same in fewer environments, at most so many at once: one run then tests several."""
+    groups: list[list[Environment]] = []
+    for one in environments:
+        free = (group for group in groups if len(group) < most and all(one.fits(other) for other in group))
+        group = next(free, None)
+        if group is None:
+            groups.append([one])
+        else:
+            group.append(one)
+    return [functools.reduce(Environment.and_, group) for group in groups]
 
 
 def _variables(name: str, **variables: str) -> Environment:

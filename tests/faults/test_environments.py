@@ -19,6 +19,7 @@ from tests.faults.environments import (
     made,
     snakemake,
     started,
+    together,
     write_files,
 )
 
@@ -44,7 +45,7 @@ def undisturbed(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Results
     "all of them give the same bytes: set, accuracies and figures",
 )
 @pytest.mark.slow
-@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda one: one.name)
+@pytest.mark.parametrize("environment", together(ENVIRONMENTS), ids=lambda one: one.name)
 def test_the_same_bytes(tiny: Tiny, undisturbed: Results, tmp_path: Path, environment: Environment) -> None:
     ended, results = tiny.run(tmp_path, environment)
     assert ended.code == 0, ended.said
@@ -65,7 +66,7 @@ def planned_alike(tiny: Tiny, outcome: Outcome) -> None:
     "G22", "the environment changes which jobs are planned, or their settings", "the same jobs are planned under all"
 )
 @pytest.mark.slow
-@pytest.mark.parametrize("environment", SEEN_BY_SNAKEMAKE, ids=lambda one: one.name)
+@pytest.mark.parametrize("environment", together(SEEN_BY_SNAKEMAKE), ids=lambda one: one.name)
 def test_the_same_jobs(tiny: Tiny, tmp_path: Path, environment: Environment) -> None:
     project = copied_project(tmp_path / environment.folder)
     (tmp_path / "away").mkdir()

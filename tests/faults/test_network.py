@@ -1,9 +1,6 @@
 """Downloads that go wrong leave nothing, and no other job needs a network."""
 
 import hashlib
-import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +14,6 @@ from benchmarks.tiny import Job, contents
 from diffdistill.data import fetching
 from diffdistill.errors import UserError
 from tests.faults import fault
-from tests.workflow.conftest import copy_project
 
 CONTENT = bytes(range(256)) * 2000
 CHECKSUM = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
@@ -174,19 +170,3 @@ def test_two_downloads_at_once(server: Server, tmp_path: Path) -> None:
         ended = process.wait()
         assert ended is not None and ended.code == 0, ended
     assert contents(tmp_path / "raw") == {"set.bin": CONTENT}
-
-
-SHORTER = "experiments={digits: {fid: {every: 20}, evaluate: {seeds: [0]}}}"
-
-
-@pytest.mark.slow
-@fault("F31", "compute nodes have no internet", "every job but the download runs in a machine without any network")
-def test_everything_but_fetch_runs_without_a_network(tmp_path: Path) -> None:
-    if shutil.which("unshare") is None or subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
-        pytest.skip("this user may not take the network away from a process (unshare -n)")
-    project = copy_project(tmp_path / "project")
-    command = ["unshare", "-n", sys.executable, "-m", "snakemake", "demo", "--cores", "2", "--configfile", "tiny.yaml"]
-    command += ["--config", SHORTER]
-    run = subprocess.run(command, cwd=project, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert (project / "results/report.html").stat().st_size > 10_000

@@ -1,11 +1,14 @@
 """A copy of the workflow with a tiny experiment, and one finished run of it that the tests share."""
 
+import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from benchmarks import projects
 
@@ -15,7 +18,7 @@ experiments:
   digits:
     model: {embed_dim: 32, depth: 2, num_heads: 2}
     train: {iterations: 40, slice_iterations: 20, batch_size: 16, warmup_iterations: 5, log_every: 5}
-    fid: {every: 10, images: 60}
+    fid: {every: 20, images: 60}
     classifier: {protocol: {steps: 5, width: 16}}
     sample: {budget_seconds: 15}
     evaluate: {protocol: {steps: 5, width: 16}}
@@ -31,9 +34,16 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
-def snakemake(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run snakemake in a project folder on the tiny experiment; both outputs as text."""
-    command = [sys.executable, "-m", "snakemake", "--configfile", "tiny.yaml", "--cores", "2", *arguments]
+def offline() -> list[str]:
+    """What takes the network away from a command put behind it; empty if this user may not."""
+    command = ["unshare", "-n"]
+    allowed = shutil.which("unshare") and not subprocess.run([*command, "true"], capture_output=True).returncode
+    return command if allowed else []
+
+
+def snakemake(folder: Path, *arguments: str, before: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """Run snakemake in a project folder on the tiny experiment; both outputs as text. before: starts the command."""
+    command = [*before, sys.executable, "-m", "snakemake", "--configfile", "tiny.yaml", "--cores", "2", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500, stdin=subprocess.DEVNULL)
 
 
@@ -45,8 +55,16 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project in which the demo has run; tests must not change it."""
-    folder = copy_project(tmp_path_factory.mktemp("finished") / "project")
-    run = snakemake(folder, "demo")
-    assert run.returncode == 0, run.stdout + run.stderr
+    """A project in which the demo has run, without a network where that can be taken away; tests must not change it.
+
+    Made once for all processes that run tests.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    with FileLock(shared / "finished.lock"):
+        folder, done = shared / "finished/project", shared / "finished/done"
+        if not done.exists():
+            run = snakemake(copy_project(folder), "demo", before=offline())
+            assert run.returncode == 0, run.stdout + run.stderr
+            done.touch()
     return folder

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from diffdistill.data import image_files
-from tests.workflow.conftest import snakemake
+from tests.workflow.conftest import offline, snakemake
 
 pytestmark = pytest.mark.slow
 
@@ -39,10 +39,17 @@ def test_everything_promised_appears(finished: Path) -> None:
     baselines = pd.read_csv(results / "digits/baselines.csv")
     assert sorted(set(baselines.train_set)) == ["real", "real-random"] and len(baselines) == 6
     fid = pd.read_csv(results / "digits/fid.csv")
-    assert list(fid.step) == [10, 20, 30, 40]
+    assert list(fid.step) == [20, 40]
     checkpoint = json.loads((results / "digits/checkpoint.json").read_text())
     assert checkpoint["step"] == fid.step[fid.fid.idxmin()]
     assert list(pd.read_csv(results / "digits/loss.csv").iteration) == list(range(5, 41, 5))
+
+
+def test_it_ran_without_a_network(finished: Path) -> None:
+    """On compute nodes there often is none; the fixture takes it away."""
+    if not offline():
+        pytest.skip("this user may not take the network away from a process (unshare -n)")
+    assert (finished / "results/report.html").stat().st_size > 10_000
 
 
 def test_the_budget_is_kept_and_the_set_is_balanced(finished: Path) -> None:

@@ -16,7 +16,7 @@ experiments:
     source: {kind: folder, path: my pictures, size: 8, validation_per_class: 5, test_per_class: 10}
     model: {patch_size: 4, embed_dim: 32, depth: 2, num_heads: 2}
     train: {iterations: 20, slice_iterations: 20, batch_size: 16, learning_rate: 1e-3}
-    fid: {every: 10, images: 50, features: classifier}
+    fid: {every: 20, images: 50, features: classifier}
     sample: {images: 60}
     select: {method: classifier, label_noise: relabel}
     evaluate: {seeds: [0], protocol: {steps: 5, width: 16, augment: scale_rotate}}

@@ -25,12 +25,12 @@ KILLS = 10
 
 def command(folder: Path, **changes: object) -> list[str]:
     train = config.Train(
-        iterations=400, slice_iterations=400, batch_size=16, learning_rate=1e-3, warmup_iterations=5,
+        iterations=200, slice_iterations=200, batch_size=16, learning_rate=1e-3, warmup_iterations=5,
         ema_decays=(0.99,), save_seconds=0.05, log_every=10, seed=int(str(changes.get("seed", 0))),
     )  # fmt: skip
     model = config.UViTModel(patch_size=4, embed_dim=64, depth=2, num_heads=2)
-    settings = stages.Train(model=model, train=train, snapshot_every=100, until=400)
-    data, out = folder / "train.safetensors", folder / "train/400.safetensors"
+    settings = stages.Train(model=model, train=train, snapshot_every=50, until=200)
+    data, out = folder / "train.safetensors", folder / "train/200.safetensors"
     return [sys.executable, "-m", "diffdistill", *arguments("train", settings, {"train": data}, {"state": out})]
 
 
@@ -43,7 +43,7 @@ def project(folder: Path) -> Path:
 
 
 def result(folder: Path) -> dict[str, torch.Tensor]:
-    return tensor_files.load(folder / "train/400.safetensors", lambda name: name != "history")[0]
+    return tensor_files.load(folder / "train/200.safetensors", lambda name: name != "history")[0]
 
 
 def test_ten_kills_change_nothing(tmp_path: Path) -> None:
@@ -66,20 +66,20 @@ def test_ten_kills_change_nothing(tmp_path: Path) -> None:
         assert code == 0
         if killed >= KILLS:
             break
-        (disturbed / "train/400.safetensors").unlink()  # it ended before the tenth kill: once more
+        (disturbed / "train/200.safetensors").unlink()  # it ended before the tenth kill: once more
     assert killed == KILLS
     one, other = result(undisturbed), result(disturbed)
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert [path.name for path in (disturbed / "train").iterdir() if not path.name.startswith(".")] == [
-        "400.safetensors"
+        "200.safetensors"
     ]
 
 
 def test_a_stop_signal_saves_and_leaves(tmp_path: Path) -> None:
     folder = project(tmp_path / "stopped")
     settings = [part.replace('"save_seconds": 0.05', '"save_seconds": 600.0') for part in command(folder)]
-    settings = [part.replace('"until": 400', '"until": 100000') for part in settings]
+    settings = [part.replace('"until": 200', '"until": 100000') for part in settings]
     process = subprocess.Popen(settings, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -91,13 +91,13 @@ def test_a_stop_signal_saves_and_leaves(tmp_path: Path) -> None:
     assert process.wait(30) == 128 + signal.SIGTERM
     assert time.monotonic() - sent < 5
     assert "saved iteration" in rest
-    assert (folder / "train/400.progress.safetensors").exists()
+    assert (folder / "train/200.progress.safetensors").exists()
 
 
 def test_progress_of_other_settings_is_not_mixed_in(tmp_path: Path) -> None:
     folder = project(tmp_path / "mixed")
     process = subprocess.Popen(command(folder), stderr=subprocess.DEVNULL)
-    while not (folder / "train/400.progress.safetensors").exists():
+    while not (folder / "train/200.progress.safetensors").exists():
         time.sleep(0.02)
     process.kill()
     process.wait()
