@@ -9,6 +9,5 @@ import sys
 from snakemake import cli  # type: ignore[import-untyped]
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor  # type: ignore[import-untyped]
 
-if __name__ == "__main__":
-    RemoteExecutor.next_seconds_between_status_checks = property(lambda self: 1, lambda self, seconds: None)
-    cli.main(sys.argv[1:])
+RemoteExecutor.next_seconds_between_status_checks = property(lambda self: 1, lambda self, seconds: None)
+cli.main(sys.argv[1:])

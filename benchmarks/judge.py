@@ -107,7 +107,7 @@ class Bench:
         }
         measurement = one.fid.measurement.changed(seed=seed, images=self.fid_images)
         self.run("fid", stages.Fid(measurement=measurement), inputs, {"fid": found})
-        row = files.read_record(found, *FID)
+        (row,) = files.read_records(found, *FID)
         solver = one.sample.solver
         settings = stages.Pilot(
             setup=config.SamplingSetup(solver=solver), evaluations=self.pilot_images * solver.nfe, batch_size=250,

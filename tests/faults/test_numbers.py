@@ -157,8 +157,8 @@ def test_weights_that_were_not_measured_are_refused(project: Path) -> None:
 )
 def test_distances_of_two_kinds_are_refused(project: Path, column: str) -> None:
     path = project / "fid/20.json"
-    row = json.loads(path.read_text())
-    files.write_json(path, {**row, column: 77})
+    (row,) = json.loads(path.read_text())
+    files.write_json(path, [{**row, column: 77}])
     JOBS["checkpoint"].run(project).refused(f"{column} is", "77", str(row[column]))
 
 
@@ -242,7 +242,7 @@ def test_every_output_says_what_made_it(made: Path) -> None:
     cut = tensor_files.load(made / TRAIN_SET)[1]["cut"]
     for path in (TEST_SET, "train/20.safetensors", "weights/10.safetensors", REFERENCE):
         assert tensor_files.load(made / path)[1]["cut"] == cut, path
-    row = json.loads((made / "fid/10.json").read_text())
+    (row,) = json.loads((made / "fid/10.json").read_text())
     assert row["source_checksum"] == checksum
     assert row["features_sha256"] == files.sha256(made / CLASSIFIER)
     assert row["weights_sha256"] == files.sha256(made / "weights/10.safetensors")

@@ -45,12 +45,24 @@ def test_sub_classes_are_read_if_there_are_some(plan_of: Planner) -> None:
 
 
 def test_a_measurement_reads_the_classifier_only_for_class_measures(plan_of: Planner) -> None:
-    found = read(plan_of, "fid", {})
+    found = read(plan_of, "fid", {}, ema="2000")
     assert found["classifier"] == [found["features"]]
     inception = {"fid": {"features": "inception"}}
-    assert read(plan_of, "fid", inception)["classifier"] == []
+    assert read(plan_of, "fid", inception, ema="2000")["classifier"] == []
     both = {"fid": {"features": "inception", "class_measures": True}}
-    assert read(plan_of, "fid", both)["classifier"] == found["classifier"]
+    assert read(plan_of, "fid", both, ema="2000")["classifier"] == found["classifier"]
+
+
+def test_one_job_measures_all_checkpoints_of_a_slice_if_they_are_small(plan_of: Planner) -> None:
+    assert read(plan_of, "checkpoint", {})["fid"] == ["results/x/fid/2000.json", "results/x/fid/4000.json"]
+    weights = read(plan_of, "fid", {}, ema="4000")["weights"]
+    assert weights == ["results/x/weights/3000.safetensors", "results/x/weights/4000.safetensors"]
+    with pytest.raises(UserError, match=r"fid/1000.json: no job measures this; known: 2000, 4000"):
+        read(plan_of, "fid", {}, ema="1000")
+    large = {"fid": {"images": 50_000}}
+    steps = (1000, 2000, 3000, 4000)
+    assert read(plan_of, "checkpoint", large)["fid"] == [f"results/x/fid/{step}.json" for step in steps]
+    assert read(plan_of, "fid", large)["weights"] == ["results/x/weights/1000.safetensors"]
 
 
 def test_the_pilots_choice_is_read_where_it_decides(plan_of: Planner) -> None:

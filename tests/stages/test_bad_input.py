@@ -56,7 +56,7 @@ def test_distances_of_different_kinds(tmp_path: Path, capsys: pytest.CaptureFixt
     inputs = []
     for step, images in ((10, 1000), (20, 5000)):
         path = tmp_path / f"{step}.json"
-        path.write_text(json.dumps({"name": str(step), "step": step, "fid": 1.0, "images": images}))
+        path.write_text(json.dumps([{"name": str(step), "step": step, "fid": 1.0, "images": images}]))
         inputs.append(("fid", path))
     code = command.run("checkpoint", {"by": "fid"}, inputs, outputs(tmp_path, "table", "checkpoint", "weights"))
     refused(capsys, code, "20.json", "images is 5000, but 1000")
@@ -79,8 +79,13 @@ def test_settings_that_are_no_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_input_that_is_not_given(capsys: pytest.CaptureFixture[str]) -> None:
+    refused(
+        capsys,
+        command.run("fid_reference", {"features": "classifier"}, {}, {}),
+        "--in features=PATH must be given exactly once, found 0",
+    )
     settings = {"measurement": {"solver": {}, "images": 10, "batch_size": 5, "seed": 0}}
-    refused(capsys, command.run("fid", settings, {}, {}), "--in weights=PATH must be given exactly once, found 0")
+    refused(capsys, command.run("fid", settings, {}, {}), "--in weights=PATH is missing; give it at least once")
 
 
 def test_an_unknown_stage(capsys: pytest.CaptureFixture[str]) -> None:

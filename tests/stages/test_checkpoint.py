@@ -37,7 +37,8 @@ def project(tmp_path: Path) -> Path:
 
 def write(folder: Path, kind: str, step: int | str, row: dict[str, Any]) -> None:
     made_by = {"name": str(step), "step": step, "weights_sha256": files.sha256(folder / f"{step}.safetensors")}
-    files.write_json(folder / f"{kind}.{step}.json", {**made_by, **row})
+    record = {**made_by, **row}
+    files.write_json(folder / f"{kind}.{step}.json", [record] if kind == "fid" else record)
 
 
 def picked(folder: Path, by: str = "pilot", names: Sequence[int | str] = tuple(FID)) -> dict[str, Any]:
@@ -239,7 +240,7 @@ def test_a_distance_that_is_not_finite_is_skipped_by_name(project: Path, capsys:
     path = project / "fid.20.json"
     path.write_text(path.read_text().replace("0.3", "NaN"))
     assert picked(project, "fid")["step"] == 40
-    assert "fid.20.json: the FID is not finite; this checkpoint is skipped" in capsys.readouterr().err
+    assert "fid.20.json: the FID of 20 is not finite; this checkpoint is skipped" in capsys.readouterr().err
     assert len(pd.read_csv(project / "fid.csv")) == 3
 
 
@@ -248,5 +249,5 @@ def test_nothing_is_written_if_no_distance_is_finite(project: Path, capsys: pyte
         path = project / f"fid.{step}.json"
         path.write_text(path.read_text().replace(str(distance), "NaN"))
     assert run(project, {"by": "fid"}) == 2
-    assert "fid is nan, and so it is in all 4 files" in capsys.readouterr().err
+    assert "fid is nan, and so it is for all 4 checkpoints" in capsys.readouterr().err
     assert not any((project / name).exists() for name in ("fid.csv", "checkpoint.json", "checkpoint"))

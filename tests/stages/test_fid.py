@@ -63,7 +63,7 @@ def arguments(folder: Path, devices: int = 1, *, classifier: bool = True, **chan
 
 def measured(folder: Path, **changes: Any) -> dict[str, Any]:
     assert command.main(arguments(folder, **changes)) == 0
-    return files.read_record(folder / "fid.json", "fid")
+    return files.read_records(folder / "fid.json", "fid")[0]
 
 
 def sampled(folder: Path) -> torch.Tensor:
@@ -99,7 +99,7 @@ def test_without_a_classifier_the_classes_are_not_measured(project: Path) -> Non
     whole = measured(project)
     make_reference(project, classifier=False)
     assert command.main(arguments(project, classifier=False)) == 0
-    row = files.read_record(project / "fid.json", "fid")
+    (row,) = files.read_records(project / "fid.json", "fid")
     assert row["fid"] == whole["fid"] and all(row[name] is None for name in fid.CLASS_MEASURES)
 
 
@@ -143,7 +143,7 @@ def test_any_number_of_processes_measures_the_same(project: Path, count: int, im
     (project / "fid.json").unlink()
     run = launched(count, project, devices=count, images=images)  # of 9 images in batches of 8, one samples none
     assert run.returncode == 0, run.stderr
-    several = files.read_record(project / "fid.json", "fid")
+    (several,) = files.read_records(project / "fid.json", "fid")
     assert {**several, "seconds": 0} == {**alone, "seconds": 0}
     assert run.stderr.count("weights: FID") == 1
 

@@ -26,14 +26,15 @@ def require_alike(rows: Rows, columns: Sequence[str], what: str) -> None:
                 )
 
 
-def finite(rows: Rows, column: str) -> tuple[list[tuple[Path, Row]], list[Path]]:
-    """The rows whose value is a finite number, and the files of the others. Raises UserError if none is left."""
+def finite(rows: Rows, column: str) -> tuple[list[tuple[Path, Row]], list[tuple[Path, Row]]]:
+    """The rows whose value is a finite number, and the others. Raises UserError if none is left."""
     kept = [(path, row) for path, row in rows if np.isfinite(row[column])]
-    skipped = [path for path, row in rows if not np.isfinite(row[column])]
+    skipped = [(path, row) for path, row in rows if not np.isfinite(row[column])]
     if not kept:
+        path, row = skipped[0]
         raise UserError(
-            f"{skipped[0]}: {column} is {dict(rows)[skipped[0]][column]}, and so it is in all {len(skipped)} files; "
-            "train again with a lower learning rate"
+            f"{path}: {column} is {row[column]}, and so it is for all {len(skipped)} checkpoints; train again with a "
+            "lower learning rate"
         )
     return kept, skipped
 

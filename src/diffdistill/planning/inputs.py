@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from diffdistill.config import Guidance, SamplesGenerator, Train, TrainGenerator
 from diffdistill.errors import UserError
+from diffdistill.planning import measurements
 from diffdistill.planning.plan import Files, Plan, Wildcards
 
 
@@ -68,10 +69,13 @@ def history(plan: Plan, wildcards: Wildcards) -> Files:
 
 
 def fid(plan: Plan, wildcards: Wildcards) -> Files:
-    name = wildcards.experiment
+    name, jobs = wildcards.experiment, measurements.jobs(plan.experiment(wildcards))
+    if wildcards.ema not in jobs:
+        known = ", ".join(jobs) or "none"
+        raise UserError(f"{_results(wildcards)}/fid/{wildcards.ema}.json: no job measures this; known: {known}")
     reference, features = plan.reference(name), plan.features(name)
     return {
-        "weights": f"{_results(wildcards)}/weights/{wildcards.ema}.safetensors",
+        "weights": [f"{_results(wildcards)}/weights/{ema.name}.safetensors" for ema in jobs[wildcards.ema]],
         "features": features.network,
         "classifier": [] if features.classifier is None else [features.classifier],
         "reference": reference,
@@ -99,7 +103,7 @@ def checkpoint(plan: Plan, wildcards: Wildcards) -> Files:
     one, folder = plan.experiment(wildcards), _results(wildcards)
     emas = one.emas() if one.fid is not None else one.emas(one.ema_steps()[-1:])
     return {
-        "fid": [f"{folder}/fid/{ema.name}.json" for ema in emas if one.fid is not None],
+        "fid": [f"{folder}/fid/{name}.json" for name in measurements.jobs(one)],
         "pilot": [f"{folder}/pilot/{ema.name}.{setup}.json" for ema, setup in one.pilots()],
         "weights": [f"{folder}/weights/{ema.name}.safetensors" for ema in emas],
     }

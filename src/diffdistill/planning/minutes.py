@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from diffdistill.config import Protocol, Sample
 from diffdistill.errors import UserError
+from diffdistill.planning import measurements
 from diffdistill.planning.plan import Plan, Wildcards
 
 START = 50
@@ -59,7 +60,8 @@ def _classifier(plan: Plan, wildcards: Wildcards) -> float:
 def _fid(plan: Plan, wildcards: Wildcards) -> float:
     one = plan.experiment(wildcards)
     assert one.fid is not None
-    return max(120 - START, one.fid.images * one.fid.solver.nfe / EVALUATIONS / one.fid_devices)
+    checkpoints = len(measurements.jobs(one)[wildcards.ema])
+    return max(120 - START, checkpoints * one.fid.images * one.fid.solver.nfe / EVALUATIONS / one.fid_devices)
 
 
 def _pilot(plan: Plan, wildcards: Wildcards) -> float:

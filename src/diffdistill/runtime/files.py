@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -162,7 +162,18 @@ def read_json(path: Path | str) -> Any:
 
 def read_record(path: Path | str, *keys: str) -> dict[str, Any]:
     """A JSON object that has these keys. Raises UserError as read_json does, and naming a key that is not there."""
-    record = read_json(path)
+    return _record(path, read_json(path), keys)
+
+
+def read_records(path: Path | str, *keys: str) -> list[dict[str, Any]]:
+    """A JSON list of such objects, at least one. Raises UserError as read_record does."""
+    records = read_json(path)
+    if not isinstance(records, list) or not records:
+        raise UserError(f"{path}: holds no list, so it was not made by this stage; delete it and run again")
+    return [_record(path, record, keys) for record in records]
+
+
+def _record(path: Path | str, record: Any, keys: Sequence[str]) -> dict[str, Any]:
     missing = [key for key in keys if not isinstance(record, dict) or key not in record]
     if missing:
         raise UserError(f"{path}: has no '{missing[0]}', so it was not made by this stage; delete it and run again")

@@ -84,28 +84,31 @@ def best_by_pilot(rows: Rows, pilots: Rows) -> Row:
 
 def _measured(job: Job[stages.Checkpoint]) -> Rows:
     """The measurements with a finite FID. Raises UserError if two of them cannot be compared."""
-    rows = [(path, _read(path, ["fid"], ["images"])) for path in job.all_inputs("fid")]
+    keys = ("name", "step", "fid", "images")
+    found = [(path, row) for path in job.all_inputs("fid") for row in files.read_records(path, *keys)]
+    rows = [(path, _with_numbers(path, row, "fid")) for path, row in found]
     ranking.require_alike(rows, COMPARABLE, "distances")
     kept, skipped = ranking.finite(rows, "fid")
-    for path in skipped:
-        logger.warning("%s: the FID is not finite; this checkpoint is skipped", path)
+    for path, row in skipped:
+        logger.warning("%s: the FID of %s is not finite; this checkpoint is skipped", path, row["name"])
     return kept
 
 
 def _pilots(job: Job[stages.Checkpoint]) -> Rows:
     """The pilots with a finite accuracy. Raises UserError if two of them cannot be compared."""
-    others = ["nfe", "weights_sha256", *(["setup"] if job.settings.setups else [])]
-    rows = [(path, _read(path, ["accuracy", "standard_error"], others)) for path in job.all_inputs("pilot")]
+    numbers = ("accuracy", "standard_error")
+    keys = ("name", "step", *numbers, "nfe", "weights_sha256", *(["setup"] if job.settings.setups else []))
+    found = [(path, files.read_record(path, *keys)) for path in job.all_inputs("pilot")]
+    rows = [(path, _with_numbers(path, row, *numbers)) for path, row in found]
     ranking.require_alike(rows, PILOTS_COMPARABLE, "pilots")
     kept, skipped = ranking.finite(rows, "accuracy")
-    for path in skipped:
+    for path, _ in skipped:
         logger.warning("%s: the accuracy is not finite; this pilot is skipped", path)
     return kept
 
 
-def _read(path: Path, numbers: Sequence[str], others: Sequence[str]) -> Row:
-    """One measurement or pilot. Raises UserError if the file holds something else."""
-    row = files.read_record(path, "name", "step", *numbers, *others)
+def _with_numbers(path: Path, row: Row, *numbers: str) -> Row:
+    """The row itself. Raises UserError if its iteration or one of these is no number."""
     if not isinstance(row["step"], int) or not all(isinstance(row[key], int | float) for key in numbers):
         values = " and ".join(f"{key} {row[key]!r}" for key in ("step", *numbers))
         raise UserError(f"{path}: {values} are not numbers; delete it and run again")

@@ -1,4 +1,4 @@
-"""Reads one weights file and the reference; writes the Fréchet distance of fresh samples as JSON.
+"""Reads weights files and the reference; writes the Fréchet distance of fresh samples of each, as a JSON list.
 
 With the classifier it also writes what that says of the labels, and how well the samples cover the classes. Started by
 torchrun, it is one of several processes that share the images; the first one alone measures and writes.
@@ -7,7 +7,7 @@ torchrun, it is one of several processes that share the images; the first one al
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -45,50 +45,77 @@ def main(job: Job[stages.Fid]) -> None:
 
 
 def _measure(job: Job[stages.Fid], group: Processes) -> None:
-    started, block = time.perf_counter(), job.settings.measurement
-    checkpoint = checkpoints.load(job.input("weights"), group.device)
-    generator = DiffusionGenerator.of_checkpoint(checkpoint, block.solver, seed=block.seed, device=group.device)
-    reference, about = _reference(job, checkpoint)
-    embeddings = [features.network_of(about["features"], job.input("features"), group.device)]
-    classifier = None
-    if "classifier" in job.inputs:
-        classifier = Classifier.from_file(job.input("classifier")).to(group.device)
-        embeddings += [classifier.features] if about["features"] != "classifier" else []
-    points = _features(block, group, generator, embeddings)
-    if not group.is_main:
-        return
+    rows, block = list[dict[str, Any]](), job.settings.measurement
+    for path in job.all_inputs("weights"):
+        started = time.perf_counter()
+        checkpoint = checkpoints.load(path, group.device)
+        reference, about = _reference(job, checkpoint)
+        generator = DiffusionGenerator.of_checkpoint(checkpoint, block.solver, seed=block.seed, device=group.device)
+        embeddings = [features.network_of(about["features"], job.input("features"), group.device)]
+        classifier = None
+        if "classifier" in job.inputs:
+            classifier = Classifier.from_file(job.input("classifier")).to(group.device)
+            embeddings += [classifier.features] if about["features"] != "classifier" else []
+        points = _features(block, group, generator, embeddings)
+        if group.is_main:
+            measures = _measures(points, reference, about, classifier, generator.num_classes, group.device)
+            rows.append(_row(block, checkpoint, about, measures, group.device, time.perf_counter() - started))
+            logger.info("%s: FID %.4f", rows[-1]["name"], rows[-1]["fid"])
+    if group.is_main:
+        files.write_json(job.output("fid"), rows)
+
+
+def _measures(
+    points: Sequence[Array],
+    reference: Mapping[str, Tensor],
+    about: Mapping[str, str],
+    classifier: Classifier | None,
+    num_classes: int,
+    device: torch.device,
+) -> dict[str, Any]:
+    """The distance, and with a classifier what that says; points: features (N, F) of the samples by each network."""
+    count = len(points[0])
+    if count < FEW_IMAGES:
+        logger.info("%d images are few for a Fréchet distance: compare it only with others of as many", count)
     mean, covariance = frechet.mean_and_covariance(points[0])
-    if block.images < FEW_IMAGES:
-        logger.info("%d images are few for a Fréchet distance: compare it only with others of as many", block.images)
     distance = frechet.frechet_distance(mean, covariance, reference["mean"].numpy(), reference["covariance"].numpy())
-    of_classes: dict[str, Any] = dict.fromkeys(CLASS_MEASURES)
+    measures: dict[str, Any] = {"fid": distance, **dict.fromkeys(CLASS_MEASURES), "classifier_sha256": None}
     if classifier is not None:
-        of_classes |= _of_classes(classifier, points[-1], reference["points"], generator.num_classes, group.device)
-        of_classes["label_agreement_validation"] = float(about["label_agreement_validation"])
-    row = {
+        measures |= _of_classes(classifier, points[-1], reference["points"], num_classes, device)
+        measures["label_agreement_validation"] = float(about["label_agreement_validation"])
+        measures["classifier_sha256"] = about.get("classifier_sha256")
+    return measures
+
+
+def _row(
+    block: Measurement,
+    checkpoint: Checkpoint,
+    about: Mapping[str, str],
+    measures: Mapping[str, Any],
+    device: torch.device,
+    seconds: float,
+) -> dict[str, Any]:
+    """The measures, and what they were taken of, with and against."""
+    return {
         "name": checkpoint.path.stem,
         "step": checkpoint.step,
         "ema_decay": checkpoint.metadata.get("ema_decay"),
-        "fid": distance,
-        **of_classes,
+        **measures,
         "images": block.images,
         "features": about["features"],
         "solver": f"{block.solver.algorithm} {block.solver.method} {block.solver.order}",
         "nfe": block.solver.nfe,
-        "seconds": round(time.perf_counter() - started, 3),
+        "seconds": round(seconds, 3),
         "seed": block.seed,
         "weights": "ema",
         "features_sha256": about["features_sha256"],
-        "classifier_sha256": about.get("classifier_sha256") if classifier is not None else None,
         "reference": f"{about['split']} of {about['images']}",
         "source_checksum": about["source_checksum"],
         "weights_sha256": files.sha256(checkpoint.path),
         "settings": as_json(block),
-        "machine": devices.describe(group.device),
+        "machine": devices.describe(device),
         "parameters": checkpoint.denoiser.parameter_count,
     }
-    logger.info("%s: FID %.4f", row["name"], distance)
-    files.write_json(job.output("fid"), row)
 
 
 def _reference(job: Job[stages.Fid], checkpoint: Checkpoint) -> tuple[dict[str, Tensor], dict[str, str]]:
