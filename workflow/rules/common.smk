@@ -1,3 +1,4 @@
+import os
 import re
 import shlex
 import sys
@@ -142,12 +143,30 @@ def stage(name, launcher="-m", settings="--settings {params.settings:q}"):
     )
 
 
-def launcher(devices):
-    """A params function: torchrun for a job that several processes share."""
+def launcher(devices, nodes=lambda experiment: 1):
+    """A params function: torchrun for a job that several processes share, on each of several nodes."""
 
     def found(wildcards, threads):
-        count = devices(asked(PLAN.experiment, wildcards))
-        return f"-m diffdistill.runtime.processes {count}" if count > 1 else "-m"
+        one = asked(PLAN.experiment, wildcards)
+        if nodes(one) > 1:
+            if workflow.resource_settings.nodes is None and "SLURM_JOB_ID" not in os.environ:
+                raise WorkflowError(
+                    f"experiments.{wildcards.experiment}.train.devices {one.train.devices} with devices_per_node "
+                    f"{one.train.devices_per_node} takes {nodes(one)} nodes of a SLURM cluster: run it with --profile "
+                    "slurm, or set devices_per_node to null for one machine"
+                )
+            return f"-m diffdistill.runtime.nodes {nodes(one)} {devices(one)} {threads}"
+        return f"-m diffdistill.runtime.processes {devices(one)}" if devices(one) > 1 else "-m"
+
+    return found
+
+
+def on_nodes(value):
+    """A resource function: a value of a job on several nodes; None, which is no resource, of one on a single node."""
+
+    def found(wildcards):
+        train = asked(PLAN.experiment, wildcards).train
+        return value(train) if train.nodes > 1 else None
 
     return found
 

@@ -1,0 +1,102 @@
+"""torchrun on several nodes of a SLURM job: `srun` starts it on each, and a node that is lost is named.
+
+python -m diffdistill.runtime.nodes NODES COUNT THREADS MODULE ARGUMENTS... runs `processes` with COUNT processes on each
+node of the job that this program was started in, on its first node, where the others meet. `srun` gives the nodes that
+are left a minute to end by themselves, and ends them.
+"""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+GRACE_SECONDS = 60
+"""Between the end of the first node and that of the others, which may be saving."""
+LOST = re.compile(
+    r"srun: error: (?:Node failure on (?P<failed>\S+)|(?P<node>\S+): tasks? [\d,-]+: (?:Killed|Exited with exit code 137))"
+)
+"""How srun says that the system took a node's processes, or the node: no program of ours ends so by itself."""
+
+
+def command(nodes: int, count: int, threads: int, module: Sequence[str]) -> list[str]:
+    """What starts the processes of every node, one torchrun each. Says all that `srun` would else take from variables,
+    because Snakemake removes these."""
+    return [
+        "srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={threads}",
+        "--cpu-bind=none", f"--wait={GRACE_SECONDS}", "--kill-on-bad-exit=0",
+        sys.executable, "-P", "-m", "diffdistill.runtime.processes", str(count), *module,
+    ]  # fmt: skip
+
+
+def meeting(nodes: int) -> dict[str, str]:
+    """torchrun's variables that say where the nodes meet: here, at a port that is free now."""
+    with socket.socket() as found:
+        found.bind(("", 0))
+        port = found.getsockname()[1]
+    return {"PET_NNODES": str(nodes), "PET_MASTER_ADDR": socket.gethostname(), "PET_MASTER_PORT": str(port)}
+
+
+def lost_nodes(lines: Sequence[str]) -> list[str]:
+    """Names of the nodes that were lost, by what srun said; those are not that it ended itself, or SLURM with the job."""
+    names: list[str] = []
+    for line in lines:
+        if "CANCELLED AT" in line:
+            break
+        if found := LOST.search(line):
+            names.append(found["failed"] or found["node"])
+    return list(dict.fromkeys(names))
+
+
+def main(argv: Sequence[str]) -> int:
+    """The exit code of the first node that failed."""
+    nodes, count, threads, *module = argv
+    if "SLURM_JOB_ID" not in os.environ:
+        total = int(nodes) * int(count)
+        _say(
+            f"error: train.devices {total} with train.devices_per_node {count} takes {nodes} nodes of a SLURM job, and "
+            f"this is none: submit it by --profile slurm, or set devices to at most {count}",
+            module,
+        )
+        return 2
+    environment = {**os.environ, **meeting(int(nodes))}
+    started = subprocess.Popen(
+        command(int(nodes), int(count), int(threads), module),
+        env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
+    )  # fmt: skip
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        started.send_signal(number)  # srun gives it to all nodes
+
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, pass_on)
+    assert started.stderr is not None
+    said: list[str] = []
+    for line in started.stderr:
+        sys.stderr.write(line)
+        before = lost_nodes(said)
+        said.append(line)
+        for node in lost_nodes(said)[len(before) :]:  # now: when SLURM ends the job, this program ends with it
+            _say(f"error: node {node} was lost ({line.strip()}); the next attempt goes on from the last save", module)
+    code = started.wait()
+    return code if code >= 0 else 128 - code
+
+
+def _say(text: str, module: Sequence[str]) -> None:
+    """To the terminal and the stage's log, where the workflow looks for errors."""
+    line = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n"
+    sys.stderr.write(line)
+    if "--log" in module[:-1]:
+        log = Path(module[module.index("--log") + 1])
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(line)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
