@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from diffdistill import config as experiments
@@ -19,7 +20,7 @@ from diffdistill.planning import minutes as times
 from diffdistill.planning.inputs import EXPORTS, INPUTS
 from diffdistill.planning.plan import Plan
 from diffdistill.planning.settings import SETTINGS, fetch_fingerprint, train_fingerprint
-from diffdistill.runtime import files
+from diffdistill.runtime import files, preemption
 from diffdistill.runtime.packing import pack
 
 
@@ -64,6 +65,11 @@ else:
 # to which --jobs are submitted, counts its own
 if "gpu" not in workflow.global_resources and workflow.resource_settings.nodes is None:
     workflow.register_resource("gpu", count_gpus())
+
+
+onstart:
+    if workflow.resource_settings.nodes is not None:
+        preemption.watch(Path.cwd(), logger.warning)
 
 
 def names(wanted):
