@@ -81,7 +81,15 @@ def submitted(partition: str, command: list[str], *options: str) -> str:
     """The number of a job on both nodes, which logs beside the configuration."""
     wanted = ["--nodes=2", "--ntasks=2", "--cpus-per-task=1", "--mem=100", "--requeue", "--exclusive"]
     log = Path(os.environ["SLURM_CONF"]).with_name("%j.log")
-    call = ["sbatch", "--parsable", f"--partition={partition}", f"--output={log}", "--open-mode=append", *wanted, *options]
+    call = [
+        "sbatch",
+        "--parsable",
+        f"--partition={partition}",
+        f"--output={log}",
+        "--open-mode=append",
+        *wanted,
+        *options,
+    ]
     script = f"#!/bin/sh\nexec {shlex.join(command)}\n"
     return subprocess.run(call, input=script, capture_output=True, text=True, check=True).stdout.strip()
 
@@ -96,9 +104,11 @@ def kill_node(name: str, job: str) -> None:
 
 
 def test_a_lost_node_and_a_preemption_change_no_bit(tmp_path: Path, two_nodes: None) -> None:
-    data, log, count = tmp_path / "train.safetensors", tmp_path / "train.log", 600
+    data, log, count = tmp_path / "train.safetensors", tmp_path / "train.log", 200
     images = torch.randint(0, 256, (103, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    image_files.save(data, images, torch.arange(103) % 3, {"classes": json.dumps(["a", "b", "c"]), "source_checksum": ""})
+    image_files.save(
+        data, images, torch.arange(103) % 3, {"classes": json.dumps(["a", "b", "c"]), "source_checksum": ""}
+    )
     asked = {"until": count, "devices": 2, "save_seconds": 0.01, "iterations": count, "slice_iterations": count}
     together, apart = tmp_path / f"one/{count}.safetensors", tmp_path / f"two/{count}.safetensors"
     progress = apart.with_name(f"{count}.progress.safetensors")

@@ -1,8 +1,8 @@
 """torchrun on several nodes of a SLURM job: `srun` starts it on each, and a node that is lost is named.
 
 python -m diffdistill.runtime.nodes NODES COUNT THREADS MODULE ARGUMENTS... runs `processes` with COUNT processes on each
-node of the job that this program was started in, on its first node, where the others meet. `srun` gives the nodes that
-are left a minute to end by themselves, and ends them.
+node of its job. It is started on the first of them, where the others meet. When one node has ended, `srun` gives the
+others a minute.
 """
 
 import os
@@ -12,21 +12,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
 GRACE_SECONDS = 60
-"""Between the end of the first node and that of the others, which may be saving."""
-LOST = re.compile(
-    r"srun: error: (?:Node failure on (?P<failed>\S+)|(?P<node>\S+): tasks? [\d,-]+: (?:Killed|Exited with exit code 137))"
-)
-"""How srun says that the system took a node's processes, or the node: no program of ours ends so by itself."""
+"""Between the end of one node and that of the others, which may be saving."""
+TAKEN = re.compile(r"srun: error: (\S+): tasks? [\d,-]+: (?:Killed|Exited with exit code 137)")
+"""How srun says that a node's processes were killed; before it, or SLURM, has ended the job, nobody of ours does so."""
+FAILED = re.compile(r"srun: error: Node failure on (\S+)")
 
 
 def command(nodes: int, count: int, threads: int, module: Sequence[str]) -> list[str]:
-    """What starts the processes of every node, one torchrun each. Says all that `srun` would else take from variables,
-    because Snakemake removes these."""
+    """What starts the processes of each node. It leaves nothing to SLURM's variables, which Snakemake removes."""
     return [
         "srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={threads}",
         "--cpu-bind=none", f"--wait={GRACE_SECONDS}", "--kill-on-bad-exit=0",
@@ -42,15 +40,15 @@ def meeting(nodes: int) -> dict[str, str]:
     return {"PET_NNODES": str(nodes), "PET_MASTER_ADDR": socket.gethostname(), "PET_MASTER_PORT": str(port)}
 
 
-def lost_nodes(lines: Sequence[str]) -> list[str]:
-    """Names of the nodes that were lost, by what srun said; those are not that it ended itself, or SLURM with the job."""
-    names: list[str] = []
+def lost_nodes(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Names of the nodes that are lost, each once, and the line of srun that says so; as soon as it is read."""
+    names, ended = set(), False
     for line in lines:
-        if "CANCELLED AT" in line:
-            break
-        if found := LOST.search(line):
-            names.append(found["failed"] or found["node"])
-    return list(dict.fromkeys(names))
+        ended = ended or "CANCELLED AT" in line or "Terminated StepId" in line
+        found = FAILED.search(line) or (None if ended else TAKEN.search(line))
+        if found is not None and found[1] not in names:
+            names.add(found[1])
+            yield found[1], line.strip()
 
 
 def main(argv: Sequence[str]) -> int:
@@ -76,15 +74,17 @@ def main(argv: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, pass_on)
     assert started.stderr is not None
-    said: list[str] = []
-    for line in started.stderr:
-        sys.stderr.write(line)
-        before = lost_nodes(said)
-        said.append(line)
-        for node in lost_nodes(said)[len(before) :]:  # now: when SLURM ends the job, this program ends with it
-            _say(f"error: node {node} was lost ({line.strip()}); the next attempt goes on from the last save", module)
+    for node, line in lost_nodes(_passed_on(started.stderr)):
+        # at once: with the job SLURM ends this program too
+        _say(f"error: node {node} was lost ({line}); the next attempt goes on from the last save", module)
     code = started.wait()
     return code if code >= 0 else 128 - code
+
+
+def _passed_on(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        sys.stderr.write(line)
+        yield line
 
 
 def _say(text: str, module: Sequence[str]) -> None:

@@ -38,7 +38,7 @@ def leave(signal: int) -> NoReturn:
 
 
 def preempted(folder: Path) -> dict[str, str]:
-    """Jobs of a workflow in this folder that were preempted for good: what SLURM's plugin wrote about each, by number."""
+    """Jobs of the workflow in this folder that stay preempted: the rule of each, by number."""
     listed = _ask("squeue", "--noheader", f"--user={os.getuid()}", "--states=PREEMPTED", "--format=%i|%k|%Z")
     jobs = [line.split("|", 2) for line in listed.splitlines() if line.count("|") >= 2]
     return {number: rule for number, rule, place in jobs if rule.startswith("rule_") and Path(place) == folder}

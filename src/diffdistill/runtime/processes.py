@@ -2,8 +2,8 @@
 
 Whoever starts them says so in torchrun's variables RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE; a job without
 these is one process. They talk through gloo, and on GPUs through NCCL. Run as a program, this module is torchrun for
-the processes of one machine: python -m diffdistill.runtime.processes COUNT MODULE ARGUMENTS... Where torchrun's variable
-PET_NNODES names more nodes, it joins those of the others at PET_MASTER_ADDR; `nodes` starts it on each.
+one machine: python -m diffdistill.runtime.processes COUNT MODULE ARGUMENTS... With torchrun's variables PET_NNODES,
+PET_MASTER_ADDR and PET_MASTER_PORT, the processes of several machines meet there; `nodes` sets them.
 """
 
 import os
