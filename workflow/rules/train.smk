@@ -49,7 +49,9 @@ rule train:
     params:
         fingerprint=lambda wildcards: asked(train_fingerprint, PLAN, wildcards),  # a change of it retrains
         settings=untracked_settings("train"),
-        launcher=launcher(lambda experiment: experiment.train.devices_on_node, lambda experiment: experiment.train.nodes),
+        launcher=launcher(
+            lambda experiment: experiment.train.devices_on_node, lambda experiment: experiment.train.nodes
+        ),
         inputs=named_inputs,
         outputs=named_outputs,
     shell:

@@ -1,8 +1,8 @@
 """torchrun on several nodes of a SLURM job: `srun` starts it on each, and a node that is lost is named.
 
-python -m diffdistill.runtime.nodes NODES COUNT THREADS MODULE ARGUMENTS... runs `processes` with COUNT processes on each
-node of its job. It is started on the first of them, where the others meet. When one node has ended, `srun` gives the
-others a minute.
+python -m diffdistill.runtime.nodes NODES COUNT THREADS MODULE ARGUMENTS... runs `processes` with COUNT processes on
+each node of its job. It is started on the first of them, where the others meet. When one node has ended, `srun` gives
+the others a minute.
 """
 
 import os
