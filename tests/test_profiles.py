@@ -69,6 +69,26 @@ def test_a_dry_run_gives_jobs_what_the_engine_calls_them(engine: str, tmp_path: 
     assert "runtime=" in jobs["train"] and "mem_mb=" in jobs["train"] and "gpu=1" in jobs["train"]
 
 
+NODES = "experiments={digits: {train: {devices: 8, devices_per_node: 4}}}"
+
+
+def test_more_devices_than_a_node_has_take_several_nodes(tmp_path: Path) -> None:
+    needs_plugin("slurm")
+    folder = copy_project(tmp_path / "project")
+    run = dry_run(folder, "slurm", "--config", NODES, "--printshellcmds")
+    assert run.returncode == 0, run.stdout + run.stderr
+    jobs = dict(re.findall(r"^rule (\w+):.*?^    resources: (.*?)$", run.stdout, re.MULTILINE | re.DOTALL))
+    for asked in ("nodes=2", "gpu=8", "mpi=srun", "tasks=2", "tasks_per_gpu=0", "slurm_extra=--gpus-per-node=4"):
+        assert asked in jobs["train"].split(", ")
+    assert "mem_mb=40000" in jobs["train"]  # of a node
+    assert "gpu=4" in jobs["fid"] and "nodes=1" in jobs["fid"] and "mpi" not in jobs["fid"] + jobs["sample"]
+    assert re.search(r"-m diffdistill.runtime.nodes 2 4 \d+ diffdistill train ", run.stdout)
+    here = [sys.executable, "-m", "snakemake", "-n", "demo", "--cores", "1", "--config", NODES]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+    run = subprocess.run(here, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment)
+    assert run.returncode != 0 and "train.devices 8 with devices_per_node 4 takes 2 nodes" in run.stdout + run.stderr
+
+
 @pytest.fixture
 def queue(tmp_path: Path) -> dict[str, str]:
     """The environment in which `qsub` and `qstat` are the fake ones."""
