@@ -32,6 +32,12 @@ else
   printf '    job_state = R\\n'
 fi
 """
+FAKE_SCONTROL = """#!/bin/sh
+echo "PreemptType = preempt/qos"
+"""
+FAKE_SQUEUE = """#!/bin/sh
+echo "$@" >> "$QUEUE/asked"
+"""
 
 
 def dry_run(folder: Path, engine: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -94,7 +100,8 @@ def queue(tmp_path: Path) -> dict[str, str]:
     """The environment in which `qsub` and `qstat` are the fake ones."""
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name, text in {"qsub": FAKE_QSUB, "qstat": FAKE_QSTAT}.items():
+    fakes = {"qsub": FAKE_QSUB, "qstat": FAKE_QSTAT, "scontrol": FAKE_SCONTROL, "squeue": FAKE_SQUEUE}
+    for name, text in fakes.items():
         (commands / name).write_text(text)
         (commands / name).chmod(0o755)
     folder = tmp_path / "queue"
@@ -145,4 +152,5 @@ def test_the_tiny_experiment_runs_in_a_queue_of_scripts(tmp_path: Path, queue: d
     assert (folder / "results/digits/accuracy.csv").read_text().count("\n") == 2
     submitted = (Path(queue["QUEUE"]) / "submitted").read_text()
     assert re.search(r"-N train -q gpu .*ncpus=1:mem=16000mb:ngpus=1", submitted)
+    assert "--states=PREEMPTED" in (Path(queue["QUEUE"]) / "asked").read_text()  # where SLURM preempts
     assert re.search(r"train digits 20: submitted\n(.*\n)*.*train digits 20: done in ", run.stderr)
