@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -76,4 +77,5 @@ def cluster(shared: Path) -> None:
     start = shared / "slurm/start-slurm"
     if not start.is_file() or os.geteuid() != 0:
         pytest.skip(f"no SLURM to test with: {start} is missing, or this is not root")
-    subprocess.run([start], check=True, capture_output=True, timeout=300)
+    with FileLock(Path(tempfile.gettempdir()) / "diffdistill-slurm.lock"):  # one of several workers at a time
+        subprocess.run([start], check=True, capture_output=True, timeout=300)
