@@ -32,6 +32,12 @@ else
   printf '    job_state = R\\n'
 fi
 """
+FAKE_SCONTROL = """#!/bin/sh
+echo "PreemptType = preempt/qos"
+"""
+FAKE_SQUEUE = """#!/bin/sh
+echo "$@" >> "$QUEUE/asked"
+"""
 
 
 def dry_run(folder: Path, engine: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -69,12 +75,33 @@ def test_a_dry_run_gives_jobs_what_the_engine_calls_them(engine: str, tmp_path: 
     assert "runtime=" in jobs["train"] and "mem_mb=" in jobs["train"] and "gpu=1" in jobs["train"]
 
 
+NODES = "experiments={digits: {train: {devices: 8, devices_per_node: 4}}}"
+
+
+def test_more_devices_than_a_node_has_take_several_nodes(tmp_path: Path) -> None:
+    needs_plugin("slurm")
+    folder = copy_project(tmp_path / "project")
+    run = dry_run(folder, "slurm", "--config", NODES, "--printshellcmds")
+    assert run.returncode == 0, run.stdout + run.stderr
+    jobs = dict(re.findall(r"^rule (\w+):.*?^    resources: (.*?)$", run.stdout, re.MULTILINE | re.DOTALL))
+    for asked in ("nodes=2", "gpu=8", "mpi=srun", "tasks=2", "tasks_per_gpu=0", "slurm_extra=--gpus-per-node=4"):
+        assert asked in jobs["train"].split(", ")
+    assert "mem_mb=40000" in jobs["train"]  # of a node
+    assert "gpu=4" in jobs["fid"] and "nodes=1" in jobs["fid"] and "mpi" not in jobs["fid"] + jobs["sample"]
+    assert re.search(r"-m diffdistill.runtime.nodes 2 4 \d+ diffdistill train ", run.stdout)
+    here = [sys.executable, "-m", "snakemake", "-n", "demo", "--cores", "1", "--config", NODES]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+    run = subprocess.run(here, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment)
+    assert run.returncode != 0 and "train.devices 8 with devices_per_node 4 takes 2 nodes" in run.stdout + run.stderr
+
+
 @pytest.fixture
 def queue(tmp_path: Path) -> dict[str, str]:
     """The environment in which `qsub` and `qstat` are the fake ones."""
     commands = tmp_path / "bin"
     commands.mkdir()
-    for name, text in {"qsub": FAKE_QSUB, "qstat": FAKE_QSTAT}.items():
+    fakes = {"qsub": FAKE_QSUB, "qstat": FAKE_QSTAT, "scontrol": FAKE_SCONTROL, "squeue": FAKE_SQUEUE}
+    for name, text in fakes.items():
         (commands / name).write_text(text)
         (commands / name).chmod(0o755)
     folder = tmp_path / "queue"
@@ -125,4 +152,5 @@ def test_the_tiny_experiment_runs_in_a_queue_of_scripts(tmp_path: Path, queue: d
     assert (folder / "results/digits/accuracy.csv").read_text().count("\n") == 2
     submitted = (Path(queue["QUEUE"]) / "submitted").read_text()
     assert re.search(r"-N train -q gpu .*ncpus=1:mem=16000mb:ngpus=1", submitted)
+    assert "--states=PREEMPTED" in (Path(queue["QUEUE"]) / "asked").read_text()  # where SLURM preempts
     assert re.search(r"train digits 20: submitted\n(.*\n)*.*train digits 20: done in ", run.stderr)

@@ -6,6 +6,7 @@ import pytest
 
 from diffdistill.config import Recipe, Start, Train, Tune, checkpoint_name, split_checkpoint_name
 from diffdistill.config.training import RUNTIME_KEYS, ema_suffix
+from diffdistill.errors import UserError
 
 PLAIN: dict[str, Any] = {"iterations": 10, "batch_size": 4, "slice_iterations": 10}
 
@@ -55,6 +56,7 @@ def test_names_of_checkpoints() -> None:
         ({"augment": "flip_jump"}, "unknown family 'jump' in augment"),
         ({"warmup_iterations": 10}, "warmup_iterations 10 must be below iterations 10"),
         ({"devices": 5}, "devices 5 cannot share a batch of 4"),
+        ({"devices": 3, "devices_per_node": 2}, "devices 3 do not fill nodes of devices_per_node 2"),
         ({"subclasses": 2, "start": {"path": "a.pth"}}, "subclasses and start cannot be combined"),
         ({"learning_rate": 0}, "greater than 0"),
     ],
@@ -62,6 +64,26 @@ def test_names_of_checkpoints() -> None:
 def test_mistakes(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Train.model_validate(PLAIN | values)
+
+
+@pytest.mark.parametrize(
+    ("devices", "per_node", "nodes", "on_node"),
+    [(4, None, 1, 4), (4, 2, 2, 2), (2, 2, 1, 2), (1, 2, 1, 1), (3, 1, 3, 1)],
+)
+def test_devices_fill_nodes(devices: int, per_node: int | None, nodes: int, on_node: int) -> None:
+    block = Train(**PLAIN, devices=devices, devices_per_node=per_node)
+    assert (block.nodes, block.devices_on_node, block.measuring(None), block.measuring(1)) == (
+        nodes,
+        on_node,
+        on_node,
+        1,
+    )
+
+
+def test_a_measurement_takes_one_node() -> None:
+    assert Train(**PLAIN).measuring(8) == 8
+    with pytest.raises(UserError, match=r"fid\.devices 8: a measurement takes one node.*devices_per_node is 2"):
+        Train(**PLAIN, devices=4, devices_per_node=2).measuring(8)
 
 
 def test_halvings_are_stages_now() -> None:

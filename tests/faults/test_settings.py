@@ -32,6 +32,10 @@ MISTAKES: dict[str, Case] = {
     "budget-without-end": ({"sample": {"images": None, "budget_seconds": ".inf"}}, ["sample.budget_seconds"]),
     "budget-and-number": ({"sample": {"budget_seconds": 5}}, ["sample: give either budget_seconds or images"]),
     "empty-batch": ({"train": {"batch_size": 0}}, ["train.batch_size", "(found 0)"]),
+    "devices-that-leave-a-node-half-empty": (
+        {"train": {"devices": 6, "devices_per_node": 4}},
+        ["train: devices 6 do not fill nodes of devices_per_node 4; give a multiple of it, or at most 4"],
+    ),
     "more-devices-than-batch": ({"train": {"devices": 9}}, ["devices 9 cannot share a batch of 8"]),
     "warm-up-too-long": ({"train": {"warmup_iterations": 3}}, ["warmup_iterations 3 must be below iterations 3"]),
     "no-iteration": ({"train": {"iterations": 0}}, ["train.iterations", "(found 0)"]),

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -126,6 +127,26 @@ def test_any_number_of_processes_takes_the_same_steps(data: Path, alone: Path, c
     assert json.loads(metadata["machine"])["devices"] == str(count)
     assert run.stderr.count("UViT with") == 1 and f"batch 8 = {count} devices x" in run.stderr
     assert [path.name for path in output.parent.iterdir()] == ["5.safetensors"]
+
+
+@pytest.mark.slow
+def test_two_nodes_take_the_steps_of_one(data: Path) -> None:
+    together, apart = data.parent / "one/5.safetensors", data.parent / "two/5.safetensors"
+    run = launched(2, arguments(data, together, devices=2))
+    assert run.returncode == 0, run.stderr
+    command = in_processes(1, arguments(data, apart, devices=2, devices_per_node=1))
+    with socket.create_server(("", 0)) as free:
+        port = free.getsockname()[1]
+    meeting = {"PET_NNODES": "2", "PET_MASTER_ADDR": "localhost", "PET_MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    other, first = (
+        subprocess.Popen(
+            command, env={**os.environ, **meeting, "PET_NODE_RANK": rank}, stderr=subprocess.PIPE, text=True
+        )
+        for rank in "10"
+    )
+    assert "UViT with" in first.communicate(timeout=120)[1] and first.returncode == 0
+    assert "UViT with" not in other.communicate(timeout=120)[1] and other.returncode == 0
+    assert equal(trained(apart), trained(together))
 
 
 @pytest.mark.slow

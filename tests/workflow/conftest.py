@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -68,3 +69,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
             assert run.returncode == 0, run.stdout + run.stderr
             done.touch()
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster(shared: Path) -> None:
+    """A SLURM cluster on this machine that counts four GPUs; nothing real is behind them."""
+    start = shared / "slurm/start-slurm"
+    if not start.is_file() or os.geteuid() != 0:
+        pytest.skip(f"no SLURM to test with: {start} is missing, or this is not root")
+    with FileLock(Path(tempfile.gettempdir()) / "diffdistill-slurm.lock"):  # one of several workers at a time
+        subprocess.run([start], check=True, capture_output=True, timeout=300)

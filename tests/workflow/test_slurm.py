@@ -1,6 +1,5 @@
 """The paper's two data sets, shrunk, from archives to figures by a real one-node SLURM, with jobs lost on the way."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -52,15 +51,6 @@ experiments:
       validation_per_class: 10
 """
 Project = tuple[Path, Callable[..., list[str]]]
-
-
-@pytest.fixture(scope="session")
-def cluster(shared: Path) -> None:
-    """A SLURM cluster on this machine that counts four GPUs; nothing real is behind them."""
-    start = shared / "slurm/start-slurm"
-    if not start.is_file() or os.geteuid() != 0:
-        pytest.skip(f"no SLURM to test with: {start} is missing, or this is not root")
-    subprocess.run([start], check=True, capture_output=True, timeout=300)
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
+import os
 import re
 import shlex
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake_interface_executor_plugins.settings import DeploymentMethod
 
 from diffdistill import config as experiments
@@ -18,7 +20,7 @@ from diffdistill.planning import minutes as times
 from diffdistill.planning.inputs import EXPORTS, INPUTS
 from diffdistill.planning.plan import Plan
 from diffdistill.planning.settings import SETTINGS, fetch_fingerprint, train_fingerprint
-from diffdistill.runtime import files
+from diffdistill.runtime import files, preemption
 from diffdistill.runtime.packing import pack
 
 
@@ -63,6 +65,11 @@ else:
 # to which --jobs are submitted, counts its own
 if "gpu" not in workflow.global_resources and workflow.resource_settings.nodes is None:
     workflow.register_resource("gpu", count_gpus())
+
+
+onstart:
+    if workflow.resource_settings.nodes is not None:
+        preemption.watch(Path.cwd(), logger.warning)
 
 
 def names(wanted):
@@ -142,12 +149,30 @@ def stage(name, launcher="-m", settings="--settings {params.settings:q}"):
     )
 
 
-def launcher(devices):
-    """A params function: torchrun for a job that several processes share."""
+def launcher(devices, nodes=lambda experiment: 1):
+    """A params function: torchrun for a job that several processes share, on each of several nodes."""
 
     def found(wildcards, threads):
-        count = devices(asked(PLAN.experiment, wildcards))
-        return f"-m diffdistill.runtime.processes {count}" if count > 1 else "-m"
+        one = asked(PLAN.experiment, wildcards)
+        if nodes(one) > 1:
+            if workflow.resource_settings.nodes is None and "SLURM_JOB_ID" not in os.environ:
+                raise WorkflowError(
+                    f"experiments.{wildcards.experiment}.train.devices {one.train.devices} with devices_per_node "
+                    f"{one.train.devices_per_node} takes {nodes(one)} nodes of a SLURM cluster: run it with --profile "
+                    "slurm, or set devices_per_node to null for one machine"
+                )
+            return f"-m diffdistill.runtime.nodes {nodes(one)} {devices(one)} {threads}"
+        return f"-m diffdistill.runtime.processes {devices(one)}" if devices(one) > 1 else "-m"
+
+    return found
+
+
+def on_nodes(value):
+    """A resource function: a value of a job on several nodes; None, which is no resource, of one on a single node."""
+
+    def found(wildcards):
+        train = asked(PLAN.experiment, wildcards).train
+        return value(train) if train.nodes > 1 else None
 
     return found
 

@@ -36,13 +36,22 @@ rule train:
         "../../envs/environment.yaml"
     threads: experiment_threads
     resources:
-        mem_mb=lambda wildcards: 8000 + 8000 * asked(PLAN.experiment, wildcards).train.devices,
+        # of each node
+        mem_mb=lambda wildcards: 8000 + 8000 * asked(PLAN.experiment, wildcards).train.devices_on_node,
         runtime=minutes("train"),
         gpu=lambda wildcards: asked(PLAN.experiment, wildcards).train.devices,
+        nodes=lambda wildcards: asked(PLAN.experiment, wildcards).train.nodes,
+        # how SLURM's plugin is told that the job starts srun itself, one task a node; None: it starts the job
+        mpi=on_nodes(lambda train: "srun"),
+        tasks=on_nodes(lambda train: train.nodes),
+        tasks_per_gpu=on_nodes(lambda train: 0),
+        slurm_extra=on_nodes(lambda train: f"--gpus-per-node={train.devices_per_node}"),
     params:
         fingerprint=lambda wildcards: asked(train_fingerprint, PLAN, wildcards),  # a change of it retrains
         settings=untracked_settings("train"),
-        launcher=launcher(lambda experiment: experiment.train.devices),
+        launcher=launcher(
+            lambda experiment: experiment.train.devices_on_node, lambda experiment: experiment.train.nodes
+        ),
         inputs=named_inputs,
         outputs=named_outputs,
     shell:

@@ -236,9 +236,9 @@ class Experiment(Block):
 
     @property
     def fid_devices(self) -> int:
-        """Processes that share the images of a measurement."""
+        """Processes that share the images of a measurement, all on one node."""
         own = self.fid.devices if self.fid is not None else None
-        return own or (self.train.devices if self.train is not None else 1)
+        return self.train.measuring(own) if self.train is not None else own or 1
 
     @property
     def pilot_protocol(self) -> Protocol:

@@ -35,7 +35,7 @@ class Fid(Measurement):
     class_measures: bool | None = None
     """Also measure labels and classes with the classifier; null: only if `features: classifier`."""
     devices: PositiveInt | None = None
-    """Processes that share the images, one per GPU; null: as many as train.devices."""
+    """Processes that share the images, one per GPU of one node; null: as many as train.devices has there."""
 
     @property
     def measures_classes(self) -> bool:

@@ -1,5 +1,6 @@
 """How the denoiser is trained, and how it is tuned."""
 
+import math
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
@@ -51,6 +52,7 @@ RUNTIME_KEYS = {
     "save_seconds",
     "log_every",
     "devices",
+    "devices_per_node",
     "micro_batch_size",
     "precision",
     "compile",
@@ -178,6 +180,8 @@ class Train(Recipe):
     """Weights that the first slice starts from; null: random ones."""
     devices: PositiveInt = 1
     """Processes that share each batch, one a GPU; without GPUs they compute on the CPU."""
+    devices_per_node: PositiveInt | None = None
+    """GPUs of one node of a SLURM cluster: more devices take several nodes, all of them; null: one node."""
     tensorboard: bool = False
     """Also write the curves for TensorBoard, to results/<experiment>/train/tensorboard/."""
 
@@ -185,9 +189,33 @@ class Train(Recipe):
     def _numbers_fit(self) -> Self:
         if self.devices > self.batch_size:
             raise ValueError(f"devices {self.devices} cannot share a batch of {self.batch_size}; give at most as many")
+        if self.nodes > 1 and self.devices % self.devices_on_node:
+            raise ValueError(
+                f"devices {self.devices} do not fill nodes of devices_per_node {self.devices_on_node}; give a multiple "
+                f"of it, or at most {self.devices_on_node}"
+            )
         if self.subclasses > 1 and self.start is not None:
             raise ValueError("subclasses and start cannot be combined: start weights use class labels")
         return self
+
+    @property
+    def devices_on_node(self) -> int:
+        """Processes on each of the nodes."""
+        return min(self.devices, self.devices_per_node or self.devices)
+
+    @property
+    def nodes(self) -> int:
+        """Nodes that a job takes."""
+        return math.ceil(self.devices / self.devices_on_node)
+
+    def measuring(self, wanted: int | None) -> int:
+        """Processes of a measurement, all on one node. Raises UserError if fid.devices asks for more than it has."""
+        if wanted is not None and self.devices_per_node is not None and wanted > self.devices_per_node:
+            raise UserError(
+                f"fid.devices {wanted}: a measurement takes one node, and train.devices_per_node is "
+                f"{self.devices_per_node}; give at most as many"
+            )
+        return wanted or self.devices_on_node
 
     def start_file(self, experiment: str) -> str | None:
         """Where the start weights lie; None where there are none."""

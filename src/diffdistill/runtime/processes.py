@@ -2,7 +2,8 @@
 
 Whoever starts them says so in torchrun's variables RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE; a job without
 these is one process. They talk through gloo, and on GPUs through NCCL. Run as a program, this module is torchrun for
-one machine: python -m diffdistill.runtime.processes COUNT MODULE ARGUMENTS...
+one machine: python -m diffdistill.runtime.processes COUNT MODULE ARGUMENTS... With torchrun's variables PET_NNODES,
+PET_MASTER_ADDR and PET_MASTER_PORT, the processes of several machines meet there; `nodes` sets them.
 """
 
 import os
@@ -137,9 +138,12 @@ def main(argv: Sequence[str]) -> int:
     os.environ.setdefault("PET_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # as -P for a job of one process
-    options = ["--standalone", "--local-addr", "localhost", "--nproc-per-node", count, "-m"]
-    try:
-        torchrun.main([*options, "--", *command])  # else it takes --log for one of its own
+    alone = os.environ.get("PET_NNODES", "1") == "1"
+    if not alone and "SLURM_NODEID" in os.environ:
+        os.environ.setdefault("PET_NODE_RANK", os.environ["SLURM_NODEID"])
+    meeting = ["--standalone", "--local-addr", "localhost"] if alone else []
+    try:  # without "--" it takes --log for one of its own
+        torchrun.main([*meeting, "--nproc-per-node", count, "-m", "--", *command])
     except ChildFailedError as error:
         code = error.get_first_failure()[1].exitcode
         return code if code >= 0 else 128 - code

@@ -8,7 +8,6 @@ rule declares: the same command resumes from them.
 import json
 import logging
 import statistics
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ from diffdistill.refining.parameters import Latent, Parametrisation, Pixels
 from diffdistill.refining.refiner import Ended, Refiner
 from diffdistill.refining.state import State
 from diffdistill.report import mosaics, style
-from diffdistill.runtime import devices, files, provenance, tensor_files
+from diffdistill.runtime import devices, files, preemption, provenance, tensor_files
 from diffdistill.runtime.program import Job
 from diffdistill.runtime.resuming import Progress, StopSignal
 
@@ -50,7 +49,7 @@ def main(job: Job[stages.Refine]) -> None:
     progress = Progress(job.output("refined"), job.settings.refine.save_seconds)
     with progress.lock():
         if signal := _refine(job, progress):
-            sys.exit(128 + signal)
+            preemption.leave(signal)
 
 
 def _refine(job: Job[stages.Refine], progress: Progress) -> int:

@@ -6,7 +6,6 @@ Started by torchrun, it is one of several processes that share each batch; the f
 
 import json
 import logging
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -22,7 +21,7 @@ from diffdistill.diffusion import augmentation, pretrained, subclasses, training
 from diffdistill.diffusion.denoiser import NetworkDenoiser
 from diffdistill.diffusion.labels import LabelSpace
 from diffdistill.errors import UserError
-from diffdistill.runtime import devices, files, processes
+from diffdistill.runtime import devices, files, preemption, processes
 from diffdistill.runtime.processes import Processes
 from diffdistill.runtime.program import Job
 from diffdistill.runtime.progress import Bar
@@ -47,7 +46,7 @@ def main(job: Job[stages.Train]) -> None:
                 f"{error}: lower train.learning_rate ({block.learning_rate}) or raise train.warmup_iterations"
             ) from error
     if signal:
-        sys.exit(128 + signal)
+        preemption.leave(signal)
 
 
 def _train_slice(job: Job[stages.Train], group: Processes) -> int:

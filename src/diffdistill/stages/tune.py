@@ -5,7 +5,6 @@ Progress is kept in a file beside the output that no rule declares: the same com
 
 import json
 import logging
-import sys
 from collections.abc import Callable
 
 import torch
@@ -14,7 +13,7 @@ from diffdistill.config import stages
 from diffdistill.data import image_files
 from diffdistill.diffusion import checkpoints, consistency, subclasses, training
 from diffdistill.errors import UserError
-from diffdistill.runtime import devices, files, tensor_files
+from diffdistill.runtime import devices, files, preemption, tensor_files
 from diffdistill.runtime.program import Job
 from diffdistill.runtime.progress import Bar
 from diffdistill.runtime.resuming import Progress, StopSignal
@@ -35,7 +34,7 @@ def main(job: Job[stages.Tune]) -> None:
             rate = job.settings.tune.learning_rate
             raise UserError(f"{error}: lower tune.learning_rate ({rate}) or raise tune.warmup_iterations") from error
     if signal:
-        sys.exit(128 + signal)
+        preemption.leave(signal)
 
 
 def _tune(job: Job[stages.Tune], progress: Progress) -> int:
