@@ -31,6 +31,7 @@ class Config(Block):
     comparisons: dict[Name, Annotated[tuple[Name, ...], Field(min_length=2)]] = Field(default_factory=dict)
     """Pages that judge several sets alike: experiments, `real`, and `real_50_per_class` with any number."""
     experiments: dict[Name, Experiment]
+    """Experiments by name, which is their folder below results/; null removes one, also from the reports."""
 
     @model_validator(mode="before")
     @classmethod

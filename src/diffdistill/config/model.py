@@ -12,22 +12,28 @@ Prediction = Literal["noise", "x0", "v"]
 
 
 class ModelBlock(Block):
-    """What the blocks of all networks have; image size, channels and classes come from the data."""
+    """The network of the diffusion model; image size, channels and classes come from the data."""
 
     kind: str
     prediction: Prediction = "noise"
-    """What the network's output stands for."""
+    """What the network's output stands for: the noise, the image, or v = alpha noise - sigma x0."""
 
 
 class UViTModel(ModelBlock):
     """U-ViT."""
 
     kind: Literal["uvit"] = "uvit"
+    """U-ViT, a vision transformer with long skip connections; the kind where none is given."""
     patch_size: PositiveInt
+    """Side in pixels of the square patches that become tokens; it divides the images' side."""
     embed_dim: PositiveInt
+    """Width of a token; a multiple of num_heads."""
     depth: PositiveInt
+    """Transformer blocks, half of them on each side of one more in the middle; even."""
     num_heads: PositiveInt
+    """Heads of the self-attention in each block."""
     mlp_ratio: PositiveFloat = 4.0
+    """Width of the hidden layer in each block, as a multiple of embed_dim."""
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> Self:
@@ -42,6 +48,7 @@ class UNetModel(ModelBlock):
     """Convolutional U-Net."""
 
     kind: Literal["unet"]
+    """Convolutional U-Net."""
     patch_size: PositiveInt = 1
     """Side of the square patches of pixels whose values become the channels of one position."""
     channels: PositiveInt = 32
