@@ -15,6 +15,7 @@ class ModelBlock(Block):
     """The network of the diffusion model; image size, channels and classes come from the data."""
 
     kind: str
+    """Which network; uvit where it is absent."""
     prediction: Prediction = "noise"
     """What the network's output stands for: the noise, the image, or v = alpha noise - sigma x0."""
 
@@ -23,7 +24,6 @@ class UViTModel(ModelBlock):
     """U-ViT."""
 
     kind: Literal["uvit"] = "uvit"
-    """U-ViT, a vision transformer with long skip connections; the kind where none is given."""
     patch_size: PositiveInt
     """Side in pixels of the square patches that become tokens; it divides the images' side."""
     embed_dim: PositiveInt
@@ -48,7 +48,6 @@ class UNetModel(ModelBlock):
     """Convolutional U-Net."""
 
     kind: Literal["unet"]
-    """Convolutional U-Net."""
     patch_size: PositiveInt = 1
     """Side of the square patches of pixels whose values become the channels of one position."""
     channels: PositiveInt = 32
