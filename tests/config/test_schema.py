@@ -17,7 +17,8 @@ from tests.workflow.conftest import TINY
 REPOSITORY = Path(__file__).parents[2]
 WHOLE = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 SHOWN = {
-    **{path.name: path.read_text() for path in [REPOSITORY / "config.yaml", *REPOSITORY.glob("benchmarks/*.yaml")]},
+    **{name: (REPOSITORY / name).read_text() for name in ("config.yaml", ".test/config.yaml")},
+    **{path.name: path.read_text() for path in REPOSITORY.glob("benchmarks/*.yaml")},
     **{
         f"{page.name} {number}": block
         for page in [*REPOSITORY.glob("docs/*.md"), *REPOSITORY.glob("*/README.md")]
@@ -64,8 +65,10 @@ def test_what_we_show_fits(validator: jsonschema.Draft7Validator, name: str) -> 
 
 
 def test_editors_find_it() -> None:
-    first = (REPOSITORY / "config.yaml").read_text().split("\n", 1)[0]
-    assert first == f"# yaml-language-server: $schema={FILE.relative_to(REPOSITORY)}"
+    for name in ("config.yaml", ".test/config.yaml"):
+        first = SHOWN[name].split("\n", 1)[0]
+        place = (REPOSITORY / name).parent / first.removeprefix("# yaml-language-server: $schema=")
+        assert place.resolve() == FILE.resolve(), name
 
 
 def overlaid(values: Any, overlay: Any) -> Any:

@@ -265,7 +265,7 @@ def test_a_repeated_key(tmp_path: Path) -> None:
 def test_null_by_the_command_line(tmp_path: Path) -> None:
     project = copied_project(tmp_path / "project")
     values = {**CONFIG, "reports": {"tiny": ["digits", "other"]}}
-    values["experiments"] = {**CONFIG["experiments"], "other": CONFIG["experiments"]["digits"]}  # type: ignore[dict-item,index]
+    values["experiments"] = {**CONFIG["experiments"], "other": CONFIG["experiments"]["digits"]}
     (project / "config.yaml").write_text(yaml.safe_dump(values))
     ended = snakemake(project, {}, "--dry-run", "all", "--config", "experiments={other: null}")
     assert ended.code == 0 and "results/other" not in ended.said, ended.said
