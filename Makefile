@@ -10,7 +10,7 @@ ANY_PYTHON := $(if $(filter file,$(origin PYTHON)),--any-python)
 VERBOSITY := $(if $(VERBOSE),--verbose)
 UV := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 $(if $(UPGRADE),--upgrade)
 
-.PHONY: install demo test test-slow lint bench lock profiles clean
+.PHONY: install demo test test-slow lint bench lock profiles schema clean
 
 install:
 	@$(PYTHON) envs/install.py --venv $(VENV) $(ANY_PYTHON) $(if $(TORCH),--torch $(TORCH)) $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
@@ -43,6 +43,10 @@ lock: install
 # the profiles of all engines, from profiles/resources.yaml
 profiles: install
 	$(BIN)/python profiles/write.py
+
+# what editors know of config.yaml, from its types
+schema: install
+	$(BIN)/python config/write_schema.py
 
 clean:
 	@$(PYTHON) envs/clean.py

@@ -1,5 +1,6 @@
 """What docs/ says to type can be planned, and what it says to write is understood."""
 
+import os
 import re
 import shlex
 import shutil
@@ -15,6 +16,7 @@ from diffdistill import config
 from diffdistill.commands import proposal, timing
 from diffdistill.commands.main import main
 from tests.commands.pictures import noise
+from tests.deployment import pretend
 from tests.workflow.conftest import REPOSITORY, copy_project
 
 PAGES = [
@@ -28,6 +30,7 @@ PAGES = [
         "cluster",
         "offline",
         "install",
+        "environments",
         "results",
         "training",
         "evaluation",
@@ -72,9 +75,12 @@ def test_commands_can_be_planned(project: Path, page: str, command: str) -> None
     assert program == ".venv/bin/snakemake", page
     if "profiles/lsf" in arguments and find_spec("snakemake_executor_plugin_lsf") is None:
         pytest.skip("the plugin is not installed: pip install --requirement envs/optional.lock")
-    planned = subprocess.run(
-        [sys.executable, "-m", "snakemake", *arguments, "--dry-run"], cwd=project, capture_output=True, text=True
-    )
+    variables = os.environ
+    if "--sdm" in arguments:
+        (project / "diffdistill.sif").touch()
+        variables = {**os.environ, "PATH": f"{pretend(project)}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "snakemake", *arguments, "--dry-run"]
+    planned = subprocess.run(command, cwd=project, capture_output=True, text=True, env=variables)
     assert planned.returncode == 0, planned.stdout + planned.stderr
 
 

@@ -25,26 +25,8 @@ from diffdistill.planning import report
 from diffdistill.planning.plan import Plan
 
 REPOSITORY = Path(__file__).parents[2]
-CONFIG = {
-    "reports": {"tiny": ["digits"]},
-    "targets": ["tiny"],
-    "experiments": {
-        "digits": {
-            "threads": 1,
-            "source": {"kind": "digits", "validation_per_class": 10, "test_per_class": 40},
-            "model": {"patch_size": 4, "embed_dim": 16, "depth": 2, "num_heads": 2},
-            "train": {
-                "iterations": 3, "slice_iterations": 3, "batch_size": 8, "precision": "float32", "compile": False,
-                "log_every": 1, "ema_decays": [0.9], "flip": False,
-            },
-            "sample": {
-                "images": 20, "batch_size": 10, "precision": "float32", "compile": False, "solver": {"nfe": 2},
-            },
-            "evaluate": {"seeds": [0], "protocol": {"steps": 30, "batch_size": 32, "learning_rate": 0.05, "width": 8}},
-            "audit": None,
-        }
-    },
-}  # fmt: skip
+CONFIG: dict[str, Any] = yaml.safe_load((REPOSITORY / ".test/config.yaml").read_text())
+"""The tiny experiment that the workflow catalogue asks for: `snakemake --directory .test`."""
 PAGE = "results/reports/tiny/report.html"
 SETTINGS = "results/reports/tiny/settings.json"
 SAME = ("results/digits/distilled.safetensors", "results/digits/accuracy.csv", "results/digits/baselines.csv")
@@ -254,7 +236,7 @@ def copied_project(folder: Path) -> Path:
     """The files that a user gets, with the tiny experiment as the only one."""
     for name in ("workflow", "resources", "profiles", "envs"):
         shutil.copytree(REPOSITORY / name, folder / name)
-    (folder / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    shutil.copy(REPOSITORY / ".test/config.yaml", folder)
     return folder
 
 

@@ -19,6 +19,7 @@ from diffdistill.errors import UserError
 from diffdistill.planning import checkout, minutes
 from diffdistill.planning.plan import Plan
 from diffdistill.runtime import files
+from tests.deployment import pretend
 from tests.faults import fault
 from tests.faults.conftest import Disk
 from tests.faults.environments import CONFIG, REPOSITORY, copied_project, snakemake
@@ -185,39 +186,51 @@ def test_code_and_workflow_of_two_folders(tmp_path: Path) -> None:
 SHOWS = """
 rule which:
     output: "which.json"
-    params: code="import json, sys, os; print(json.dumps([sys.executable, os.environ.get('PYTHONPATH')]))"
+    params: code="import json, sys, os; print(json.dumps([sys.executable, dict(os.environ)]))"
+    conda: "../envs/environment.yaml"
     shell: "python -c {params.code:q} > {output}"
 """
+IMAGE = ["--sdm", "apptainer", "--config", "container=image.sif"]
 
 
 @fault(
     "G23", "--sdm env-modules, in a user's profile: `python` is not found", "only what brings an interpreter changes it"
 )
+@fault(
+    "G23",
+    "--sdm apptainer, in a user's profile, but there is no image",
+    "jobs run by the interpreter that runs snakemake",
+)
 @fault("G18", "--sdm conda: no job finds the package", "the package is read from the workflow's folder")
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("method", "brings"), [(None, False), ("env-modules", False), ("apptainer", True), ("conda", True)]
+    ("arguments", "brings"),
+    [([], None), (["--sdm", "env-modules"], None), (IMAGE[:2], None), (IMAGE, "image"), (["--sdm", "conda"], "conda")],
+    ids=["nothing", "modules", "no image", "image", "conda"],
 )
-def test_the_interpreter_of_a_job(tmp_path: Path, method: str | None, brings: bool) -> None:
+def test_the_interpreter_of_a_job(tmp_path: Path, arguments: list[str], brings: str | None) -> None:
     project = copied_project(tmp_path / "project")
     with (project / "workflow/Snakefile").open("a") as file:
         file.write(SHOWS)
-    bare = tmp_path / "bin"  # a shell that has no python of ours
-    bare.mkdir()
-    (bare / "python").symlink_to(sys.executable)
-    info = json.dumps({"conda_prefix": str(tmp_path), "conda_version": "26.1.0", "platform": "linux-64"})
-    for name, said in {"apptainer": "apptainer version 1.4.0", "conda": info}.items():
-        (bare / name).write_text(f"#!/bin/sh\necho '{said}'\n")
-        (bare / name).chmod(0o755)
-    path = f"{bare}:/usr/bin:/bin" if brings else "/usr/bin:/bin"
-    arguments = [] if method is None else ["--sdm", method]
-    ended = snakemake(project, {"PATH": path, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}, "which.json", *arguments)
+    (project / "image.sif").touch()
+    variables = {"PATH": pretend(tmp_path), "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+    ended = snakemake(project, variables, "which.json", *arguments)
     assert ended.code == 0, ended.said
-    interpreter, packages = json.loads((project / "which.json").read_text())
-    if brings:
-        assert packages == str(project / "src") and interpreter.startswith(str(bare))
+    interpreter, seen = json.loads((project / "which.json").read_text())
+    if brings is None:
+        assert "ENVIRONMENT" not in seen and Path(interpreter).parent == Path(sys.executable).parent
     else:
-        assert Path(interpreter).parent == Path(sys.executable).parent
+        place = {"image": tmp_path / "image", "conda": project / ".snakemake/conda"}[brings]
+        assert seen["PYTHONPATH"] == str(project / "src") and seen["ENVIRONMENT"].startswith(str(place))
+        assert {"image": "image.sif bash -c", "conda": "env create"}[brings] in (tmp_path / "calls").read_text()
+
+
+@fault("G23", "--sdm apptainer with an image that is not there", "it is named before any job")
+def test_a_missing_image(tmp_path: Path) -> None:
+    project = copied_project(tmp_path / "project")
+    ended = snakemake(project, {"PATH": pretend(tmp_path)}, "--dry-run", "all", *IMAGE)
+    assert ended.code == 1 and "container: image.sif: no such file" in ended.said and "Traceback" not in ended.said
+    assert snakemake(project, {}, "--dry-run", "all", *IMAGE[2:]).code == 0  # it means nothing without --sdm
 
 
 @fault("G08", "of two blocks of one name the first is dropped", "file, line and both lines' numbers are named")
@@ -234,7 +247,7 @@ def test_a_repeated_key(tmp_path: Path) -> None:
 def test_null_by_the_command_line(tmp_path: Path) -> None:
     project = copied_project(tmp_path / "project")
     values = {**CONFIG, "reports": {"tiny": ["digits", "other"]}}
-    values["experiments"] = {**CONFIG["experiments"], "other": CONFIG["experiments"]["digits"]}  # type: ignore[dict-item,index]
+    values["experiments"] = {**CONFIG["experiments"], "other": CONFIG["experiments"]["digits"]}
     (project / "config.yaml").write_text(yaml.safe_dump(values))
     ended = snakemake(project, {}, "--dry-run", "all", "--config", "experiments={other: null}")
     assert ended.code == 0 and "results/other" not in ended.said, ended.said

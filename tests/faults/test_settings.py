@@ -139,7 +139,7 @@ UNSEEN: dict[str, Case] = {
 
 def experiment(change: dict[str, Any], source: dict[str, Any] | None = None) -> dict[str, Any]:
     """The tiny experiment with other values, on a source."""
-    block: dict[str, Any] = copy.deepcopy(CONFIG["experiments"]["digits"])  # type: ignore[index]
+    block: dict[str, Any] = copy.deepcopy(CONFIG["experiments"]["digits"])
     block["source"] = source or block["source"]
     if "kind" in change.get("model", {}):
         block["model"] = {}

@@ -55,8 +55,10 @@ asked(times.require_time, PLAN, given_minutes())
 
 # `python` is the interpreter that runs snakemake; with an environment per rule (conda, a container) it is that
 # environment's, and the package is read from here; modules bring programs, but no environment
-BRINGING_PYTHON = {DeploymentMethod.CONDA, DeploymentMethod.APPTAINER}
-if BRINGING_PYTHON & set(workflow.deployment_settings.deployment_method):
+METHODS = set(workflow.deployment_settings.deployment_method)
+IMAGE = PLAN.config.container if DeploymentMethod.APPTAINER in METHODS else None
+asked(checkout.require_image, IMAGE)
+if DeploymentMethod.CONDA in METHODS or IMAGE is not None:
     shell.prefix(f"export PYTHONPATH={shlex.quote(str(ROOT / 'src'))}; ")
 else:
     shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")

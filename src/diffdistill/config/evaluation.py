@@ -16,21 +16,32 @@ class Protocol(Block):
     """How a ConvNet is trained; the same for generated and real images."""
 
     epochs: PositiveInt | None = None
+    """Length in passes over the set; give this or steps."""
     steps: PositiveInt | None = None
+    """Length in optimisation steps, whatever the size of the set; give this or epochs."""
     batch_size: PositiveInt = 256
+    """Images per step."""
     learning_rate: PositiveFloat = 0.01
+    """Of SGD: where step starts, and the peak of onecycle."""
     momentum: UnitInterval = 0.9
+    """Of SGD."""
     weight_decay: NonNegativeFloat = 5e-4
+    """Of SGD."""
     schedule: Literal["step", "onecycle"] = "step"
+    """step: a tenth of the rate in about the second half; onecycle: up for 30 % of the steps, then down to 0 by half a
+    cosine."""
     augment: str = "_".join(AUGMENTATIONS)
     """Families of augmentation, joined by underscores."""
     augment_mode: Literal["one", "each"] = "one"
     """one: a random family per batch; each: all of them."""
     width: PositiveInt = 128
+    """Channels of each block of the ConvNet."""
     depth: PositiveInt = 3
+    """Blocks of the ConvNet; each halves the images' side."""
     mean: tuple[float, ...] | None = None
     """Per channel, of images in 0..1; null: that of the train set."""
     std: tuple[float, ...] | None = None
+    """Per channel, of images in 0..1; given together with mean."""
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
@@ -55,10 +66,14 @@ class Classifier(Block):
     protocol: Protocol | None = None
     """Null: evaluate.protocol."""
     seed: NonNegativeInt = 1000
+    """Of its first weights, order of images and augmentation."""
 
 
 class Evaluate(Block):
+    """How ConvNets are trained on the set and on real images, and tested on the test split."""
+
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0, 1, 2)
+    """Seeds of the trainings: one of each train set for each."""
     protocol: Protocol
 
     @model_validator(mode="after")
@@ -76,8 +91,10 @@ class Audit(Block):
     members: PositiveInt = 2_000
     """At most so many train images, and as many validation images, have their denoising loss compared."""
     times: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (0.02, 0.05, 0.1, 0.2)
-    """Diffusion times of that loss."""
+    """Diffusion times at which the denoising loss is compared."""
     noises: PositiveInt = 4
     """Noise samples per image and time."""
     batch_size: PositiveInt = 250
+    """Noisy images whose denoising loss is computed at once."""
     seed: NonNegativeInt = 0
+    """Of the noise, of which images stand for their split, and of resampling for the intervals."""

@@ -18,18 +18,25 @@ class Measurement(Block):
     """How the images are sampled that a measurement is taken on."""
 
     images: Annotated[PositiveInt, Field(ge=2)]
-    """At least 2: a covariance of one image does not exist."""
+    """Samples that are measured; at least 2, because a covariance of one image does not exist."""
     solver: Solver = Solver()
+    """How these images are sampled."""
     batch_size: PositiveInt = 250
+    """Images that are sampled at once."""
     seed: NonNegativeInt = 1000
+    """Of the samples; others than those that are distilled."""
 
 
 class Fid(Measurement):
+    """How checkpoints are measured: the Fréchet distance of samples to train images."""
+
     renamed: ClassVar = {"classifier": "classifier.protocol, beside fid"}
 
     every: PositiveInt
     """Iterations between two measurements; also how often training keeps EMA weights."""
     features: Literal["inception", "classifier"] = "inception"
+    """inception: of pytorch-fid's network, as published; classifier: of a ConvNet trained on the real train split,
+    without a download."""
     inception_weights: FilePath = f"data/raw/inception/{file_name(INCEPTION_URL)}"
     """pytorch-fid's weights file; the default is downloaded, any other path must exist."""
     class_measures: bool | None = None
@@ -63,9 +70,11 @@ class Checkpoint(Block):
     images: PositiveInt = 2000
     """Samples per candidate with sample.solver; other setups take as many as the same number of evaluations allows."""
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0, 1, 2)
+    """Seeds of a candidate's trainings, one each."""
     protocol: Protocol | None = None
     """How a candidate's ConvNets are trained; null: evaluate.protocol with half the steps or epochs."""
     batch_size: PositiveInt = 250
+    """Images that are sampled at once."""
     seed: NonNegativeInt = 2000
     """Of the samples; others than those measured or distilled."""
 

@@ -15,13 +15,16 @@ class TrainGenerator(Block):
     """A diffusion model trained by this experiment."""
 
     kind: Literal["train"] = "train"
+    """A diffusion model that this experiment trains."""
 
 
 class SamplesGenerator(Block):
     """A finished set of labelled images."""
 
     kind: Literal["samples"]
+    """A finished set of labelled images."""
     path: FilePath
+    """The file or folder of the set."""
     format: Form = "auto"
     """auto: found from the file's content."""
     labels: FilePath | None = None
@@ -29,6 +32,7 @@ class SamplesGenerator(Block):
     images_key: str | None = None
     """Name of the array, tensor or column of images; null: the only one that can be."""
     labels_key: str | None = None
+    """Name of the array, tensor or column of labels; null: the only one that can be."""
     classes: tuple[str, ...] | Literal["as_source"] | None = None
     """Names of labels 0, 1, ... where the file has none; as_source: numbered as the real data set numbers them."""
     values: Literal["auto", "bytes", "unit", "signed", "normalised"] = "auto"
@@ -36,6 +40,7 @@ class SamplesGenerator(Block):
     mean: tuple[Float, ...] | None = None
     """Per channel, of images in 0..1, by which the file's images are normalised."""
     std: tuple[PositiveFloat, ...] | None = None
+    """Per channel, of images in 0..1; given together with mean."""
     clip: bool = False
     """Clip values that leave the range, as those of optimised images do; false: refuse them."""
     experiment: NonNegativeInt | None = None
@@ -67,6 +72,7 @@ class WeightsGenerator(Block):
     """A denoiser trained elsewhere."""
 
     kind: Literal["weights"]
+    """A denoiser trained elsewhere."""
     path: FilePath
     """A weights file of this workflow, or a checkpoint of the published U-ViT code."""
     model: Model | None = None
@@ -79,9 +85,11 @@ class PythonGenerator(Block):
     """A class with `generate(first, labels)` in a user's file; its code runs in the sampling job alone."""
 
     kind: Literal["python"]
+    """A class in a Python file."""
     path: FilePath
+    """The Python file."""
     name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-    """Of the class."""
+    """Name of the class."""
     arguments: dict[str, int | float | bool | str | None] = Field(default_factory=dict)
     """Keyword arguments of the class."""
 
@@ -90,15 +98,19 @@ class PipelineGenerator(Block):
     """A folder saved by diffusers: a class-conditional pipeline, or a text-to-image one with a prompt per class."""
 
     kind: Literal["pipeline"]
+    """A pipeline of diffusers."""
     path: FilePath
+    """The folder that diffusers' save_pretrained wrote."""
     prompts: dict[str, str] | None = None
     """Class name to prompt; null: the pipeline takes class numbers."""
     classes: tuple[str, ...] | Literal["as_source"] | None = None
-    """Names of the pipeline's class numbers 0, 1, ...."""
+    """Names of the pipeline's class numbers 0, 1, and so on; as_source: numbered as the real data set numbers them."""
     steps: PositiveInt = 50
+    """Denoising steps per image (num_inference_steps)."""
     guidance: PositiveFloat | None = None
-    """Null: the pipeline's own."""
+    """Guidance scale; null: the pipeline's own."""
     precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    """Of the pipeline's weights and arithmetic."""
 
 
 Generator = Annotated[

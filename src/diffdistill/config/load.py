@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from diffdistill.config.experiment import Experiment
-from diffdistill.config.fields import Block, Name, read
+from diffdistill.config.fields import Block, FilePath, Name, read
 from diffdistill.config.source import Source
 from diffdistill.errors import UserError
 
@@ -30,7 +30,10 @@ class Config(Block):
     """The reports that `all` makes, beside the comparisons."""
     comparisons: dict[Name, Annotated[tuple[Name, ...], Field(min_length=2)]] = Field(default_factory=dict)
     """Pages that judge several sets alike: experiments, `real`, and `real_50_per_class` with any number."""
+    container: FilePath | None = None
+    """Image that jobs run in with `--sdm apptainer`: a .sif file, or an address such as docker://…; null: none."""
     experiments: dict[Name, Experiment]
+    """Experiments by name, which is their folder below results/; null removes one, also from the reports."""
 
     @model_validator(mode="before")
     @classmethod

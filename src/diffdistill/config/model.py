@@ -12,11 +12,12 @@ Prediction = Literal["noise", "x0", "v"]
 
 
 class ModelBlock(Block):
-    """What the blocks of all networks have; image size, channels and classes come from the data."""
+    """The network of the diffusion model; image size, channels and classes come from the data."""
 
     kind: str
+    """Which network; uvit where it is absent."""
     prediction: Prediction = "noise"
-    """What the network's output stands for."""
+    """What the network's output stands for: the noise, the image, or v = alpha noise - sigma x0."""
 
 
 class UViTModel(ModelBlock):
@@ -24,10 +25,15 @@ class UViTModel(ModelBlock):
 
     kind: Literal["uvit"] = "uvit"
     patch_size: PositiveInt
+    """Side in pixels of the square patches that become tokens; it divides the images' side."""
     embed_dim: PositiveInt
+    """Width of a token; a multiple of num_heads."""
     depth: PositiveInt
+    """Transformer blocks, half of them on each side of one more in the middle; even."""
     num_heads: PositiveInt
+    """Heads of the self-attention in each block."""
     mlp_ratio: PositiveFloat = 4.0
+    """Width of the hidden layer in each block, as a multiple of embed_dim."""
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> Self:

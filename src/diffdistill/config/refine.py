@@ -10,8 +10,13 @@ from diffdistill.config.sampling import Solver
 
 
 class Refine(Block):
+    """How a small set is refined, until networks react to it as to the train split."""
+
     method: Literal["distribution_matching", "gradient_matching"] = "distribution_matching"
+    """distribution_matching: class means in the features of random ConvNets; gradient_matching: gradients of a
+    ConvNet's weights, several times slower."""
     start: Literal["generated", "real", "noise"] = "generated"
+    """generated: images of the selection; real: of the train split; noise: nothing is sampled."""
     start_pick: Literal["modes", "random"] = "modes"
     """Which images of the start: those nearest to k-means centres of their class, or random ones."""
     images_per_class: PositiveInt = 10
@@ -23,33 +28,42 @@ class Refine(Block):
     solver: Solver = Solver(algorithm="consistency", nfe=2)
     """Of parametrisation latent: what maps noise to images. Each of its evaluations is passed through backwards too."""
     iterations: PositiveInt = 2000
+    """Iterations in all; each changes the set once."""
     budget_seconds: PositiveFloat | None = None
-    """Refining ends at the first iteration beyond, whole iterations and validation included; null: all iterations."""
+    """Refining ends at the first iteration beyond these seconds, whole iterations and validation included; null: all
+    iterations."""
     batch_real: PositiveInt = 64
     """Real images per class and iteration."""
     learning_rate: PositiveFloat = 0.01
     """Of Adam, for images in 0..1 divided by the protocol's std, or for noise."""
     betas: tuple[UnitInterval, UnitInterval] = (0.5, 0.99)
+    """Of Adam: decays of the means of the gradient and of its square."""
     network_iterations: PositiveInt = 1
     """Iterations that one network is matched for before the next one starts from random weights."""
     network_steps: NonNegativeInt = 0
     """Steps on real images that a network is trained for after each of its iterations; 0: random weights, as published
     for distribution_matching."""
     network_learning_rate: PositiveFloat = 0.01
+    """Of SGD in network_steps; momentum and weight decay are the protocol's."""
     network_batch: PositiveInt = 256
+    """Real images per step of network_steps."""
     width: PositiveInt | None = None
     """Of the networks that are matched; null: the protocol's."""
     augment: str | None = None
     """Families of the Siamese augmentation; null: the protocol's."""
     augment_mode: Literal["one", "each"] | None = None
+    """one: a random family per class and iteration; each: all of them; null: the protocol's."""
     validate_every: PositiveInt = 500
     """Iterations between two short trainings on the set, tested on validation; the best set so far is the result."""
     validation: Protocol | None = None
-    """Of these trainings; null: the experiment's protocol in a quarter of its steps or epochs."""
+    """How ConvNets are trained to validate the set; null: the experiment's protocol in a quarter of its steps or
+    epochs."""
     validation_seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0, 1, 2)
+    """Seeds of the trainings at a validation, one each."""
     save_seconds: PositiveFloat = 60.0
-    """Between two saves of the progress."""
+    """Seconds between two saves of the progress."""
     seed: NonNegativeInt = 0
+    """Of the start, the networks, the real images and the augmentation."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 from diffdistill.config.fields import Block, short
 
@@ -22,5 +22,5 @@ def _known(name: str) -> str:
 class Release(Block):
     """What lets a set be exported although its audit does not pass."""
 
-    despite: tuple[Annotated[str, AfterValidator(_known)], ...] = ()
+    despite: tuple[Annotated[str, AfterValidator(_known), WithJsonSchema({"enum": [*MEASURES]})], ...] = ()
     """Measures of the audit that are flagged, or cannot tell, and are overridden; the card names them."""

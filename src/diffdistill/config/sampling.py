@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from diffdistill.config.fields import (
     Block,
@@ -50,18 +50,23 @@ def _one_of(names: Collection[str], what: str) -> AfterValidator:
 
 
 class Solver(Block):
+    """How noise is solved into images."""
+
     renamed: ClassVar = {"steps": "nfe"}
 
-    algorithm: Annotated[str, _one_of(SOLVERS, "algorithm")] = "dpmsolver++"
-    """One of SOLVERS. consistency: few evaluations by weights tuned as `tune` says; of the settings it reads nfe."""
+    algorithm: Annotated[str, _one_of(SOLVERS, "algorithm"), WithJsonSchema({"enum": [*SOLVERS]})] = "dpmsolver++"
+    """All but two solve the probability-flow ODE; ancestral adds noise, and reads nfe and t_end alone; consistency: few
+    evaluations by weights tuned as `tune` says, and reads nfe alone."""
     method: Literal["multistep", "singlestep"] = "multistep"
+    """multistep: each evaluation is used by the steps that follow; singlestep: only by its own step."""
     order: Annotated[Integer, Field(ge=1)] = 2
-    """Up to 3; ipndm up to 4."""
+    """Of the solver, up to 3; ipndm up to 4."""
     nfe: PositiveInt = 10
     """Network function evaluations per image, exactly."""
     spacing: Literal["logsnr", "time", "rho"] = "logsnr"
     """What the times are even in: half-logSNR, time, or the seventh root of sigma / alpha, which suits ipndm."""
     t_end: Annotated[Float, Field(gt=0, lt=1)] = 1e-3
+    """Time in (0, 1) at which solving ends; noise is at time 1, images at 0."""
 
     @model_validator(mode="after")
     def _algorithm_has_it(self) -> Self:
@@ -116,13 +121,17 @@ def _names(counts: Any) -> Any:
 
 
 class Sample(Block):
+    """How labelled images are generated: within a wall-clock budget, or a fixed number."""
+
     budget_seconds: PositiveFloat | None = None
+    """Wall-clock seconds from before the weights are loaded until the last image is on disk; give this or images."""
     images: PositiveInt | None = None
     """A fixed number instead of a budget: repeats a budgeted set, to the precision that its account names."""
     counts: Annotated[Literal["balanced", "real"] | dict[str, NonNegativeInt], BeforeValidator(_names)] = "balanced"
     """How the classes share the images: equally, as in the real train split, or {class: n}; exactly n where `images` is
     the sum."""
     solver: Solver = Solver()
+    """How the noise of an image is solved into the image."""
     batch_size: PositiveInt = 250
     """The upper limit; the size that takes least time per image is found while sampling."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -130,9 +139,11 @@ class Sample(Block):
     compile: Literal["auto"] | bool = "auto"
     """torch.compile; auto: where a probe on a GPU finds it faster and the budget is ten minutes at least."""
     guidance: Guidance | None = None
+    """Guidance by a weaker denoiser; null: none."""
     modes: Modes | None = None
     """Mode guidance, for small sets; null: none."""
     seed: NonNegativeInt = 0
+    """Of the noise; that of image i depends on (seed, i) alone."""
 
     @model_validator(mode="after")
     def _one_way_of_guidance(self) -> Self:
@@ -175,10 +186,13 @@ SELECTION_METHODS = {
 
 
 class Select(Block):
+    """Which of the samples make the distilled set."""
+
     renamed: ClassVar = {"disagree": "label_noise"}
 
-    method: Annotated[str, _one_of(SELECTION_METHODS, "method")] = "all"
-    """One of SELECTION_METHODS."""
+    method: Annotated[str, _one_of(SELECTION_METHODS, "method"), WithJsonSchema({"enum": [*SELECTION_METHODS]})] = "all"
+    """all; random: a number of them; classifier: as label_noise says; herding and k_centre: greedily, by the
+    classifier's features."""
     images: PositiveInt | None = None
     """How many to keep in all, as equal per class as they divide; null: as many as the method wants."""
     per_class: PositiveInt | None = None
@@ -186,8 +200,9 @@ class Select(Block):
     label_noise: Literal["keep", "drop", "relabel"] = "keep"
     """What becomes of an image that a classifier trained on the real train split gives another label than its own."""
     confidence: UnitInterval = 0.5
-    """Only where the classifier gives its own label more probability than this."""
+    """label_noise acts only where the classifier gives its own label more probability than this."""
     seed: NonNegativeInt = 0
+    """Of the method random."""
 
     @property
     def needs_classifier(self) -> bool:

@@ -15,8 +15,11 @@ class Splits(Block):
     """Which folder is which split; all null: the folders at the top are classes, whatever they are called."""
 
     train: FilePath | None = None
+    """The folder of train images, relative to the source."""
     validation: FilePath | None = None
+    """The folder of validation images; null: they are cut from train."""
     test: FilePath | None = None
+    """The folder of test images; null: they are cut from train."""
 
     @property
     def named(self) -> dict[str, str]:
@@ -66,12 +69,14 @@ class Source(Block):
     """Where the images come from, and how validation and test are cut where none are published."""
 
     kind: Literal["digits", "cifar100", "tinyimagenet", "folder", "idx"]
+    """digits come with scikit-learn; folder: a folder of pictures per class, or an archive of it; idx: MNIST's pairs of
+    files."""
     path: FilePath | None = None
     """A local archive or folder, read in place."""
     urls: tuple[str, ...] = ()
     """Addresses of the archive, tried in turn; fetched once, before any other job."""
     checksum: Checksum | None = None
-    """Of the archive; needed with urls."""
+    """Of the archive, md5:… or sha256:…; needed with urls."""
     verify: Literal["dates", "contents"] = "dates"
     """What shows that the source has changed: names, sizes and dates of its files, or names and contents."""
     size: PositiveInt | None = None
@@ -91,6 +96,7 @@ class Source(Block):
     test_per_class: PositiveInt | None = None
     """Cut from the train images if the source has no test split."""
     seed: NonNegativeInt = 0
+    """Of the images that are cut for validation and test."""
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

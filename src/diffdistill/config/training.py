@@ -28,6 +28,7 @@ class Start(Block):
     urls: tuple[str, ...] = ()
     """Addresses of the file, tried in turn; fetched once, before any other job."""
     checksum: Checksum | None = None
+    """Of the file, md5:… or sha256:…; null: what is fetched is taken as it is."""
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -106,12 +107,15 @@ class OptimiserSettings(Block):
     """What training and tuning have in common."""
 
     iterations: PositiveInt
+    """Optimisation steps in all."""
     batch_size: PositiveInt
     """The global batch, whatever the number of devices."""
     warmup_iterations: NonNegativeInt = 0
+    """First iterations, over which the learning rate rises linearly from 0."""
     decay: Literal["none", "linear", "cosine"] = "none"
     """Of the learning rate, after the warm-up."""
     seed: NonNegativeInt = 0
+    """Of first weights, order of images, times and noise."""
     save_seconds: PositiveFloat = 60.0
     """Seconds between two saves of the progress."""
     micro_batch_size: PositiveInt | None = None
@@ -134,8 +138,11 @@ class Recipe(OptimiserSettings):
     renamed: ClassVar = {"ema_decay": "ema_decays", "further_ema_decays": "ema_decays"}
 
     learning_rate: PositiveFloat = 2e-4
+    """Of AdamW, after the warm-up."""
     weight_decay: NonNegativeFloat = 0.03
+    """Of AdamW."""
     betas: tuple[UnitInterval, UnitInterval] = (0.99, 0.999)
+    """Of AdamW: decays of the means of the gradient and of its square."""
     ema_decays: EmaDecays = (0.9999,)
     """Decays of the EMA weights; the first is the primary one. All are kept and measured."""
     flip: bool = True
@@ -145,8 +152,9 @@ class Recipe(OptimiserSettings):
     times: Literal["uniform", "logit_normal"] = "uniform"
     """Distribution of the times of a batch."""
     times_mean: Float = 0.0
+    """Of logit_normal: mean of log(t / (1 - t))."""
     times_std: PositiveFloat = 1.0
-    """Of logit_normal: mean and standard deviation of log(t / (1 - t))."""
+    """Of logit_normal: standard deviation of log(t / (1 - t))."""
     label_dropout: UnitInterval = 0.0
     """Probability of dropping the label, which adds a null label; classifier-free guidance needs some."""
     augment: str = ""
@@ -173,7 +181,10 @@ class Recipe(OptimiserSettings):
 
 
 class Train(Recipe):
+    """How the diffusion model is trained."""
+
     slice_iterations: PositiveInt
+    """Iterations that one job trains; with fid a multiple of fid.every."""
     subclasses: PositiveInt = 1
     """Sub-classes per class, by k-means on the classifier's features."""
     start: Start | None = None
@@ -251,16 +262,22 @@ class Tune(OptimiserSettings):
     renamed: ClassVar = {"halvings": "stages"}
 
     learning_rate: PositiveFloat = 1e-4
+    """Of AdamW, after the warm-up."""
     weight_decay: NonNegativeFloat = 0.0
+    """Of AdamW."""
     betas: tuple[UnitInterval, UnitInterval] = (0.9, 0.99)
+    """Of AdamW: decays of the means of the gradient and of its square."""
     ema_decay: UnitInterval = 0.999
+    """Of the EMA weights, which are the tuned ones."""
     stages: PositiveInt = 8
     """Stages of equally many iterations; in each the two times of a pair lie half as far apart as before."""
     noise_mean: Float = -1.1
+    """Mean of log(sigma / alpha), from whose normal distribution the times follow."""
     noise_std: PositiveFloat = 2.0
-    """Mean and standard deviation of log(sigma / alpha), from which the times follow."""
+    """Standard deviation of log(sigma / alpha)."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
-    """Float32, because the consistency function multiplies rounding errors by sigma / alpha."""
+    """Of the network's matrix products; float32, because the consistency function multiplies rounding errors by sigma /
+    alpha."""
 
     def recipe(self, *, flip: bool) -> Recipe:
         """What the training loop reads; flip: as in the training before."""

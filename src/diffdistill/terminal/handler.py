@@ -22,8 +22,9 @@ BOILERPLATE = re.compile(
         [
             "Assuming unrestricted shared filesystem", "Building DAG", "Using shell", "Select jobs to execute",
             "Conda environments: ignored", "Singularity containers: ignored", "Group jobs: inactive",
-            "Config file .* is extended", "Activating conda", "Elapsed time", "Removing output files of failed job",
-            "Submitted (group )?job", r"(Group )?[Jj]ob \S+ has been submitted with",
+            "Config file .* is extended", "Activating (conda|singularity)", "Elapsed time",
+            "Removing output files of failed job", "Submitted (group )?job",
+            r"(Group )?[Jj]ob \S+ has been submitted with",
         ]
     )
 )  # fmt: skip
