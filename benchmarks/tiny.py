@@ -131,7 +131,8 @@ def timeless(path: Path) -> Any:
 
     try:
         if path.suffix == ".json":
-            return kept(json.loads(path.read_text()))
+            values = json.loads(path.read_text())
+            return [kept(row) for row in values] if isinstance(values, list) else kept(values)
         if path.suffix == ".csv":
             return [kept(row) for row in csv.DictReader(path.read_text().splitlines())]
         tensors, metadata = tensor_files.load(path)

@@ -35,7 +35,7 @@ def plan_of(**changed: Any) -> Plan:
     return Plan(config.parse(values))
 
 
-ONE = SimpleNamespace(experiment="one", run="epochs-5000-real")
+ONE = SimpleNamespace(experiment="one", ema="1000", run="epochs-5000-real")
 ASKED: dict[str, tuple[str, dict[str, Any], int]] = {
     "a budget of ten minutes": ("sample", {}, 60),
     "a budget of ten hours": ("sample", {"sample": {"budget_seconds": 36_000}}, 650),

@@ -13,6 +13,11 @@ def test_small_ones_of_a_slice_share_a_job(plan_of: Planner) -> None:
     }
 
 
+def test_many_small_ones_have_a_job_each(plan_of: Planner) -> None:
+    one = plan_of(x={"fid": {"every": 10}}).config.experiments["x"]
+    assert len(measurements.jobs(one)) == 400
+
+
 def test_large_ones_have_a_job_each(plan_of: Planner) -> None:
     one = plan_of(x={"fid": {"images": 50_000}}).config.experiments["x"]
     assert list(measurements.jobs(one)) == ["1000", "2000", "3000", "4000"]

@@ -18,7 +18,7 @@ UNET = {
     "kind": "unet", "channels": 8, "multipliers": [1, 2], "patch_size": None, "embed_dim": None, "depth": None,
     "num_heads": None,
 }  # fmt: skip
-GUIDED = {"budget_seconds": None, "images": 40, "guidance": {"weight": 1.5, "from_step": 10}}
+GUIDED = {"budget_seconds": None, "images": 40, "guidance": {"weight": 1.5, "from_step": 20}}
 
 
 def change(project: Path, **blocks: dict[str, Any]) -> None:
@@ -55,7 +55,7 @@ def test_autoguidance_reads_the_weights_of_its_iteration(project: Path) -> None:
     change(project, sample=GUIDED)
     run = snakemake(project, "--dry-run", "--printshellcmds", SAMPLES)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "guide=results/digits/weights/10.safetensors" in run.stdout
+    assert "guide=results/digits/weights/20.safetensors" in run.stdout
 
 
 def test_a_selection_is_evaluated_beside_what_it_was_selected_from(project: Path) -> None:

@@ -37,21 +37,21 @@ def leave(signal: int) -> NoReturn:
     sys.exit(128 + signal)
 
 
-def preempted(folder: Path) -> dict[str, str]:
+def preempted(folder: Path | str) -> dict[str, str]:
     """Jobs of the workflow in this folder that stay preempted: the rule of each, by number."""
     listed = _ask("squeue", "--noheader", f"--user={os.getuid()}", "--states=PREEMPTED", "--format=%i|%k|%Z")
     jobs = [line.split("|", 2) for line in listed.splitlines() if line.count("|") >= 2]
-    return {number: rule for number, rule, place in jobs if rule.startswith("rule_") and Path(place) == folder}
+    return {number: rule for number, rule, place in jobs if rule.startswith("rule_") and Path(place) == Path(folder)}
 
 
-def requeue_preempted(folder: Path, earlier: Collection[str], say: Callable[[str], None]) -> None:
+def requeue_preempted(folder: Path | str, earlier: Collection[str], say: Callable[[str], None]) -> None:
     """Send them again; earlier: jobs that nobody waits for."""
     for number, rule in preempted(folder).items():
         if number not in earlier and _requeue(number):
             say(f"job {number} ({rule}) was preempted and is sent again")
 
 
-def watch(folder: Path, say: Callable[[str], None]) -> bool:
+def watch(folder: Path | str, say: Callable[[str], None]) -> bool:
     """Do so as long as this process lives, if this is a SLURM that preempts."""
     configured = re.search(r"^PreemptType\s*=\s*(\S+)", _ask("scontrol", "show", "config"), re.MULTILINE)
     if configured is None or configured[1].endswith("none"):
