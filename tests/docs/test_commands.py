@@ -140,3 +140,10 @@ def test_pages_are_short_and_lead_somewhere() -> None:
         text = page.read_text()
         assert len(text.splitlines()) <= 80, page
         assert all((page.parent / link).exists() for link in re.findall(r"\]\(([^):]+)\)", text)), page
+
+
+def test_the_page_shows_lines_of_the_recorded_terminal() -> None:
+    recorded = (REPOSITORY / "docs/demo.txt").read_text().splitlines()
+    (shown,) = blocks(REPOSITORY / "docs/install.md", "text")
+    lines = [line for line in shown.splitlines() if re.match(r"\d\d:", line)]
+    assert len(lines) >= 4 and not set(lines) - set(recorded)

@@ -19,6 +19,13 @@ def test_what_came_out_has_its_size(size: int, text: str, tmp_path: Path) -> Non
     assert came_out([str(tmp_path / "absent"), "b", "c"]) == f"{tmp_path / 'absent'} and 2 more"
 
 
+def test_a_folder_has_the_size_of_its_files(tmp_path: Path) -> None:
+    (tmp_path / "tables/more").mkdir(parents=True)
+    for name in ("a.csv", "more/b.csv"):
+        (tmp_path / "tables" / name).write_bytes(bytes(700))
+    assert came_out([str(tmp_path / "tables")]) == f"{tmp_path / 'tables'} (1.4 kB)"
+
+
 def test_the_name_is_the_rule_and_its_wildcards() -> None:
     assert Job.of({"rule_name": "train", "wildcards": {"experiment": "digits", "step": "20"}}).name == "train digits 20"
     assert Job.of({"rule_name": "demo", "wildcards": None, "local": False}).starts() == "demo: submitted"

@@ -1,6 +1,7 @@
 """A copy of the workflow with a tiny experiment, and one finished run of it that the tests share."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,13 @@ def snakemake(folder: Path, *arguments: str, before: Sequence[str] = ()) -> subp
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=500, stdin=subprocess.DEVNULL)
 
 
+def session(said: str, summary: str) -> str:
+    """A run as docs/demo.txt records it: the lines of jobs, and the summary that `make demo` prints after them."""
+    lines = [line for line in said.splitlines() if re.match(r"\d\d:\d\d:\d\d ", line)]
+    commands = "$ .venv/bin/snakemake --configfile tiny.yaml --cores 2 demo", "$ cat results/summary.txt"
+    return "\n".join([commands[0], *lines, commands[1], summary])
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A fresh copy."""
@@ -63,11 +71,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shared = tmp_path_factory.getbasetemp()
     shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
     with FileLock(shared / "finished.lock"):
-        folder, done = shared / "finished/project", shared / "finished/done"
-        if not done.exists():
+        folder, terminal = shared / "finished/project", shared / "finished/terminal.txt"
+        if not terminal.exists():
             run = snakemake(copy_project(folder), "demo", before=offline())
             assert run.returncode == 0, run.stdout + run.stderr
-            done.touch()
+            terminal.write_text(session(run.stderr, (folder / "results/summary.txt").read_text()))
     return folder
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from diffdistill.data import image_files
-from tests.workflow.conftest import offline, snakemake
+from tests.workflow.conftest import REPOSITORY, offline, snakemake
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +60,17 @@ def test_the_budget_is_kept_and_the_set_is_balanced(finished: Path) -> None:
     samples = image_files.load(finished / "results/digits/samples.safetensors")
     assert len(samples.labels) == account["images"]
     assert torch.equal(samples.labels, torch.arange(account["images"]) % 10)
+
+
+def forms(session: str) -> list[str]:
+    """Its lines of jobs, sorted, without what another run or machine changes: numbers, keys, results."""
+    lines = [line.split(";")[0] for line in session.splitlines() if re.match(r"\d\d:|\$ ", line)]
+    return sorted(re.sub(r"\b[0-9a-f]{8}\b|[\d.:]+( [kM]?B\b)?", "#", line) for line in lines)
+
+
+def test_the_recorded_terminal_is_what_a_run_prints(finished: Path) -> None:
+    run = finished.parent / "terminal.txt"
+    assert forms((REPOSITORY / "docs/demo.txt").read_text()) == forms(run.read_text()), f"copy {run} to docs/demo.txt"
 
 
 def test_a_finished_demo_has_nothing_to_do(finished: Path) -> None:

@@ -121,9 +121,11 @@ def _state(logs: Sequence[str]) -> tuple[int, int] | None:
 
 
 def came_out(outputs: Sequence[str]) -> str:
-    """The first output and its size, and how many more there are."""
+    """The first output and its size, of a folder that of its files, and how many more there are."""
     try:
-        size = f" ({_bytes(Path(outputs[0]).stat().st_size)})"
+        first = Path(outputs[0])
+        some = [path for path in first.rglob("*") if path.is_file()] if first.is_dir() else [first]
+        size = f" ({_bytes(sum(path.stat().st_size for path in some))})"
     except OSError:
         size = ""
     return f"{outputs[0]}{size}" + (f" and {len(outputs) - 1} more" if len(outputs) > 1 else "")
