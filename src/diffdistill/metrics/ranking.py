@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from diffdistill.errors import UserError
+
+if TYPE_CHECKING:  # ranking imports no torch
+    from torch import Tensor
 
 Row = dict[str, Any]
 Rows = Sequence[tuple[Path, Row]]
@@ -54,7 +56,7 @@ def tied(rows: Rows) -> list[Row]:
     return [row for row in found if row["accuracy"] >= best["accuracy"] - best["standard_error"]]
 
 
-def accuracy_and_error(right: Tensor) -> tuple[float, float]:
+def accuracy_and_error(right: "Tensor") -> tuple[float, float]:
     """Mean of right bool (S, N), N images judged by S trainings, and its standard error over images and trainings.
 
     The variances of the means by image and by training add up: sqrt(v_N / N + v_S / S). With a single training the

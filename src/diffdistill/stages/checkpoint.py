@@ -16,7 +16,7 @@ from diffdistill.config import stages
 from diffdistill.errors import UserError
 from diffdistill.metrics import ranking
 from diffdistill.metrics.ranking import Row, Rows
-from diffdistill.runtime import files, tensor_files
+from diffdistill.runtime import files, tensor_bytes
 from diffdistill.runtime.program import Job
 
 logger = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ def _write_last(job: Job[stages.Checkpoint]) -> None:
     if not paths:
         raise UserError("--in weights=PATH: no weights of a primary EMA are given; give them")
     last = max(paths, key=lambda path: int(path.stem))
-    step = int(tensor_files.load(last, lambda name: False)[1].get("step", last.stem))
+    step = int(tensor_bytes.read(last, lambda name: False)[1].get("step", last.stem))
     _copy(last, job.output("weights"))
     checkpoint = {"name": last.stem, "step": step, "weights_sha256": files.sha256(last), "by": "last"}
     files.write_json(job.output("checkpoint"), checkpoint)

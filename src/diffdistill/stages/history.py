@@ -3,13 +3,13 @@
 import pandas as pd
 
 from diffdistill.config import stages
-from diffdistill.diffusion import training
+from diffdistill.diffusion import state_files
 from diffdistill.runtime import files
 from diffdistill.runtime.program import Job
 
 
 def main(job: Job[stages.History]) -> None:
-    rows = [training.read_history(path) for path in job.all_inputs("states")]
-    table = pd.concat([pd.DataFrame(part.numpy(), columns=list(training.HISTORY)) for part in rows])
+    rows = [state_files.read_history(path) for path in job.all_inputs("states")]
+    table = pd.concat([pd.DataFrame(part, columns=list(state_files.HISTORY)) for part in rows])
     table = table.astype({"iteration": int}).drop_duplicates("iteration", keep="last").sort_values("iteration")
     files.write_text(job.output("table"), table.to_csv(index=False, float_format="%.8g"))

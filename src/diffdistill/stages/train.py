@@ -17,7 +17,7 @@ import torch
 from diffdistill.config import stages
 from diffdistill.data import fetching, image_files
 from diffdistill.data.image_files import ImageSet
-from diffdistill.diffusion import augmentation, pretrained, subclasses, training
+from diffdistill.diffusion import augmentation, pretrained, state_files, subclasses, training
 from diffdistill.diffusion.denoiser import NetworkDenoiser
 from diffdistill.diffusion.labels import LabelSpace
 from diffdistill.errors import UserError
@@ -214,7 +214,7 @@ class _Reporting:
             self.progress.finish()
 
     def _show(self, state: training.State) -> None:
-        row = dict(zip(training.HISTORY, state.history[-1], strict=True))
+        row = dict(zip(state_files.HISTORY, state.history[-1], strict=True))
         self.bar.set_postfix(loss=f"{row['loss']:.4f}", refresh=False)
         if state.iteration % (10 * self.block.log_every) == 0:
             logger.info(

@@ -80,15 +80,3 @@ def test_more_emas_are_those_of_runs_of_their_own(tmp_path: Path) -> None:
         train(other, alone, until=20)
         for step in ("5", "20"):
             assert same(state.snapshots[f"{step}{ending}"], other.snapshots[step])
-
-
-def test_snapshots_and_history_are_read_from_the_file(tmp_path: Path) -> None:
-    path = str(tmp_path / "10.safetensors")
-    state = fresh()
-    train(state, until=10)
-    state.save(path, {"classes": "[]"})
-    weights, metadata = training.read_snapshot(path, "10")
-    assert same(weights, state.snapshots["10"]) and metadata["classes"] == "[]" and "denoiser" in metadata
-    assert training.read_history(path)[:, 0].tolist() == [5, 10]
-    with pytest.raises(UserError, match="no EMA weights 7 in it"):
-        training.read_snapshot(path, "7")

@@ -9,10 +9,9 @@ from diffdistill.diffusion.training.execution import Execution
 from diffdistill.diffusion.training.loop import NonFiniteError, learning_rate_at, train
 from diffdistill.diffusion.training.objective import Objective, denoising
 from diffdistill.diffusion.training.origin import SETTINGS, differences, origin_metadata, settings_of
-from diffdistill.diffusion.training.state import HISTORY, State, initialise, read_history, read_metadata, read_snapshot
+from diffdistill.diffusion.training.state import State, initialise, read_metadata
 
 __all__ = [
-    "HISTORY",
     "SETTINGS",
     "Batch",
     "Execution",
@@ -24,9 +23,7 @@ __all__ = [
     "initialise",
     "learning_rate_at",
     "origin_metadata",
-    "read_history",
     "read_metadata",
-    "read_snapshot",
     "settings_of",
     "train",
 ]

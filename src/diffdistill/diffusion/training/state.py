@@ -1,4 +1,4 @@
-"""The state of a training and its file: the only place that knows the layout of that file."""
+"""The state of a training and its file, whose layout this module and `state_files` know."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -11,14 +11,13 @@ from torch import Tensor, nn
 from diffdistill.config import Recipe, checkpoint_name
 from diffdistill.config.training import ema_suffix
 from diffdistill.diffusion.denoiser import NetworkDenoiser
+from diffdistill.diffusion.state_files import HISTORY, HISTORY_KEY, SNAPSHOT
 from diffdistill.errors import UserError
 from diffdistill.runtime import tensor_files
 from diffdistill.runtime.processes import Processes
 from diffdistill.runtime.seeds import derive_seed
 
-HISTORY = ("iteration", "loss", "learning_rate", "ema_decay", "images_per_second")
-"""Columns of the history."""
-SNAPSHOT, HISTORY_KEY, DENOISER = "snapshot", "history", "denoiser"
+DENOISER = "denoiser"
 
 
 def initialise(build: Callable[[], NetworkDenoiser], seed: int) -> NetworkDenoiser:
@@ -148,23 +147,3 @@ class State:
 def read_metadata(path: Path | str) -> dict[str, str]:
     """The metadata of a saved state, without reading tensors."""
     return tensor_files.load(Path(path), lambda name: False)[1]
-
-
-def read_snapshot(path: Path | str, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """EMA weights by tensor name, and the state's metadata; name: as `checkpoint_name` says.
-
-    Raises UserError if the state does not hold them.
-    """
-    prefix = f"{SNAPSHOT}.{name}."
-    tensors, metadata = tensor_files.load(Path(path), lambda key: key.startswith(prefix))
-    if not tensors:
-        raise UserError(f"{path}: no EMA weights {name} in it; the slice that passes that iteration has them")
-    return {key.removeprefix(prefix): value for key, value in tensors.items()}, metadata
-
-
-def read_history(path: Path | str) -> Tensor:
-    """Rows of HISTORY, float64 (N, 5). Raises UserError if the file is no saved state."""
-    tensors, _ = tensor_files.load(Path(path), lambda name: name == HISTORY_KEY)
-    if HISTORY_KEY not in tensors:
-        raise UserError(f"{path}: not a training state, it has no history; delete it and run again")
-    return tensors[HISTORY_KEY]
