@@ -44,8 +44,9 @@ def results(folder: Path) -> dict[str, Any]:
     paths = [path for name in ("results/digits", "data") for path in (folder / name).rglob("*") if path.is_file()]
     found = {str(path.relative_to(folder)): timeless(path) for path in paths}
     for value in found.values():
-        if isinstance(value, dict):
-            value.pop("weights_sha256", None)
+        for row in value if isinstance(value, list) else [value]:
+            if isinstance(row, dict):
+                row.pop("weights_sha256", None)
     return found
 
 
