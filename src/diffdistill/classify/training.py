@@ -16,7 +16,7 @@ from diffdistill.config import Protocol
 from diffdistill.data.augment import augment
 from diffdistill.data.batches import batch_indices
 from diffdistill.errors import UserError
-from diffdistill.runtime import tensor_files
+from diffdistill.runtime import optimisers, tensor_files
 from diffdistill.runtime.compiling import Fallback
 from diffdistill.runtime.progress import Bar
 from diffdistill.runtime.seeds import derive_seed, generator
@@ -179,8 +179,8 @@ def fit(
     if compile:
         whole_batch = Fallback(torch.compile(network, dynamic=False), network)
 
-    def optimiser() -> torch.optim.SGD:
-        return torch.optim.SGD(
+    def optimiser() -> optimisers.SGD:
+        return optimisers.SGD(
             classifier.parameters(), protocol.learning_rate, protocol.momentum, weight_decay=protocol.weight_decay
         )
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from diffdistill.classify.convnet import ConvNet
 from diffdistill.errors import UserError
-from diffdistill.runtime import tensor_files
+from diffdistill.runtime import optimisers, tensor_files
 
 
 @dataclass
@@ -30,7 +30,7 @@ class State:
     @classmethod
     def start(cls, values: Tensor, learning_rate: float, betas: tuple[float, float]) -> "State":
         values = values.detach().clone().requires_grad_(True)
-        return cls(values, torch.optim.Adam([values], lr=learning_rate, betas=betas))
+        return cls(values, optimisers.Adam([values], lr=learning_rate, betas=betas))
 
     def save(self, path: Path, metadata: Mapping[str, str]) -> None:
         """One file, whole or absent; its size does not grow but for a row per validation."""

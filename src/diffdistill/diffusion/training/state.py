@@ -13,7 +13,7 @@ from diffdistill.config.training import ema_suffix
 from diffdistill.diffusion.denoiser import NetworkDenoiser
 from diffdistill.diffusion.state_files import HISTORY, HISTORY_KEY, SNAPSHOT
 from diffdistill.errors import UserError
-from diffdistill.runtime import tensor_files
+from diffdistill.runtime import optimisers, tensor_files
 from diffdistill.runtime.processes import Processes
 from diffdistill.runtime.seeds import derive_seed
 
@@ -46,7 +46,7 @@ class State:
     @classmethod
     def start(cls, denoiser: NetworkDenoiser, recipe: Recipe) -> "State":
         """Iteration 0 of a denoiser, whose weights are also those of every EMA."""
-        optimiser = torch.optim.AdamW(
+        optimiser = optimisers.AdamW(
             denoiser.network.parameters(),
             lr=recipe.learning_rate,
             betas=recipe.betas,
