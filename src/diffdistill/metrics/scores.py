@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.isotonic import isotonic_regression
 
 from diffdistill.metrics.frechet import Array
 
@@ -107,6 +106,8 @@ def real_equivalent_size(sizes: Sequence[float], real: Sequence[Array], distille
 
 def _crossing(log_sizes: Array, accuracies: Array, level: float) -> float:
     """The smallest size at which the monotone curve reaches the level; 0 if all of it is above, infinity if below."""
+    from sklearn.isotonic import isotonic_regression  # a second that tables without a study do not need
+
     curve = isotonic_regression(accuracies)
     above = int(np.searchsorted(curve, level - ROUNDING))  # the first point that reaches it
     if above == 0:

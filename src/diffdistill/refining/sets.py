@@ -1,7 +1,6 @@
 """From images to the values that are refined, and from the stored images to the set that is trained on."""
 
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
 
 from diffdistill.data import image_files, selection
@@ -23,6 +22,8 @@ def modes(images: Tensor, seed: int) -> selection.Pick:
         pixels = images[some].flatten(1).float() / 255
         if count >= len(some):
             return some
+        from sklearn.cluster import KMeans  # half a second that random images do not need
+
         found = KMeans(count, n_init=1, random_state=seed).fit(pixels.numpy())
         free = torch.cdist(torch.from_numpy(found.cluster_centers_).float(), pixels)  # (count, N)
         nearest = []
