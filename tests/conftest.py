@@ -24,12 +24,15 @@ def one_thread() -> Iterator[None]:
     yield
 
 
-FIRST = ("test_slurm.py", "test_commands.py", "test_demo.py")
+FIRST = (
+    "test_slurm.py", "test_commands.py", "test_demo.py", "test_run.py", "test_environments.py", "test_own_data.py",
+    "test_generators.py", "test_profiles.py", "test_study.py", "test_restart.py", "test_nodes.py", "test_switches.py",
+)  # fmt: skip
 """Modules of the longest tests: begun last, they would run alone at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in FIRST)
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
 
 
 IN_CI = os.environ.get("CI") == "true" and SHARED.is_dir()
