@@ -10,7 +10,7 @@ ANY_PYTHON := $(if $(filter file,$(origin PYTHON)),--any-python)
 VERBOSITY := $(if $(VERBOSE),--verbose)
 UV := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 $(if $(UPGRADE),--upgrade)
 
-.PHONY: install demo test test-slow lint bench lock profiles schema clean
+.PHONY: install demo test test-slow test-all lint bench lock profiles schema clean
 
 install:
 	@$(PYTHON) envs/install.py --venv $(VENV) $(ANY_PYTHON) $(if $(TORCH),--torch $(TORCH)) $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX))
@@ -24,6 +24,10 @@ test: install
 
 test-slow: install
 	$(PYTEST) -m slow --durations 15
+
+# in one run the short tests fill the cores while the last long ones end
+test-all: install
+	$(PYTEST) --durations 15
 
 lint: install
 	$(BIN)/ruff check .
