@@ -32,7 +32,13 @@ FIRST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
+    def place(item: pytest.Item) -> int:
+        """Whole runs before short tests, which fill the cores at the end."""
+        if item.path.name in FIRST:
+            return FIRST.index(item.path.name)
+        return len(FIRST) + (item.path.parent.name != "workflow")
+
+    items.sort(key=place)
 
 
 IN_CI = os.environ.get("CI") == "true" and SHARED.is_dir()

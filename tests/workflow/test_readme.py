@@ -16,7 +16,7 @@ COMMANDS = [line.split("  #")[0].split("   #")[0].strip() for block in BLOCKS fo
 
 def test_make_targets_are_run_by_ci_or_by_tests() -> None:
     targets = {command.split()[1] for command in COMMANDS if command.startswith("make ")}
-    assert targets == {"demo", "test"} and "make test\n" in (REPOSITORY / ".ci/run").read_text()
+    assert targets == {"demo", "test"} and "make test-all\n" in (REPOSITORY / ".ci/run").read_text()
     makefile = (REPOSITORY / "Makefile").read_text()  # test_demo.py runs that rule with a smaller network
     assert re.search(r"^demo: install\n\t\$\(BIN\)/snakemake --cores all \S+ demo$", makefile, re.MULTILINE)
 
