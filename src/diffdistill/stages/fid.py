@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -45,22 +46,23 @@ def main(job: Job[stages.Fid]) -> None:
 
 
 def _measure(job: Job[stages.Fid], group: Processes) -> None:
-    rows, block = list[dict[str, Any]](), job.settings.measurement
+    rows, block, started = list[dict[str, Any]](), job.settings.measurement, time.perf_counter()
+    reference, about = _reference(job)
+    embeddings = [features.network_of(about["features"], job.input("features"), group.device)]
+    classifier = None
+    if "classifier" in job.inputs:
+        classifier = Classifier.from_file(job.input("classifier")).to(group.device)
+        embeddings += [classifier.features] if about["features"] != "classifier" else []
     for path in job.all_inputs("weights"):
-        started = time.perf_counter()
         checkpoint = checkpoints.load(path, group.device)
-        reference, about = _reference(job, checkpoint)
+        _require_same_images(job.input("reference"), about, checkpoint)
         generator = DiffusionGenerator.of_checkpoint(checkpoint, block.solver, seed=block.seed, device=group.device)
-        embeddings = [features.network_of(about["features"], job.input("features"), group.device)]
-        classifier = None
-        if "classifier" in job.inputs:
-            classifier = Classifier.from_file(job.input("classifier")).to(group.device)
-            embeddings += [classifier.features] if about["features"] != "classifier" else []
         points = _features(block, group, generator, embeddings)
         if group.is_main:
             measures = _measures(points, reference, about, classifier, generator.num_classes, group.device)
             rows.append(_row(block, checkpoint, about, measures, group.device, time.perf_counter() - started))
             logger.info("%s: FID %.4f", rows[-1]["name"], rows[-1]["fid"])
+        started = time.perf_counter()
     if group.is_main:
         files.write_json(job.output("fid"), rows)
 
@@ -118,23 +120,32 @@ def _row(
     }
 
 
-def _reference(job: Job[stages.Fid], checkpoint: Checkpoint) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The reference. Raises UserError unless it was made of the same images, by the same networks."""
+def _reference(job: Job[stages.Fid]) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The reference. Raises UserError unless it was made by the same networks."""
     path = job.input("reference")
     tensors, about = tensor_files.load(path)
+    expected = {"features_sha256": files.sha256(job.input("features"))}
+    if "classifier" in job.inputs:
+        expected["classifier_sha256"] = files.sha256(job.input("classifier"))
+    _require(path, about, expected)
+    return tensors, about
+
+
+def _require_same_images(path: Path, about: Mapping[str, str], checkpoint: Checkpoint) -> None:
+    """Raises UserError unless the reference was made of the images that the checkpoint was trained on."""
     expected = {
-        "features_sha256": files.sha256(job.input("features")),
         "source_checksum": checkpoint.metadata.get("source_checksum"),
         "classes": checkpoint.metadata.get("classes"),
         "shape": json.dumps(list(checkpoint.denoiser.image_shape)),
     }
-    if "classifier" in job.inputs:
-        expected["classifier_sha256"] = files.sha256(job.input("classifier"))
+    _require(path, about, expected)
+    image_files.require_same_origin(path, about, checkpoint.path, checkpoint.metadata)
+
+
+def _require(path: Path, about: Mapping[str, str], expected: Mapping[str, str | None]) -> None:
     for key, found in expected.items():
         if about.get(key) != found:
             raise UserError(f"{path}: {key} is {about.get(key)}, but {found} here; make it again")
-    image_files.require_same_origin(path, about, checkpoint.path, checkpoint.metadata)
-    return tensors, about
 
 
 def _features(
