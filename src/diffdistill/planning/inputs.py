@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 from diffdistill.config import Guidance, SamplesGenerator, Train, TrainGenerator
 from diffdistill.errors import UserError
-from diffdistill.planning import measurements
 from diffdistill.planning.plan import Files, Plan, Wildcards
 
 
@@ -69,7 +68,7 @@ def history(plan: Plan, wildcards: Wildcards) -> Files:
 
 
 def fid(plan: Plan, wildcards: Wildcards) -> Files:
-    name, jobs = wildcards.experiment, measurements.jobs(plan.experiment(wildcards))
+    name, jobs = wildcards.experiment, plan.measurements(wildcards.experiment)
     if wildcards.ema not in jobs:
         known = ", ".join(jobs) or "none"
         raise UserError(f"{_results(wildcards)}/fid/{wildcards.ema}.json: no job measures this; known: {known}")
@@ -103,7 +102,7 @@ def checkpoint(plan: Plan, wildcards: Wildcards) -> Files:
     one, folder = plan.experiment(wildcards), _results(wildcards)
     emas = one.emas() if one.fid is not None else one.emas(one.ema_steps()[-1:])
     return {
-        "fid": [f"{folder}/fid/{name}.json" for name in measurements.jobs(one)],
+        "fid": [f"{folder}/fid/{name}.json" for name in plan.measurements(wildcards.experiment)],
         "pilot": [f"{folder}/pilot/{ema.name}.{setup}.json" for ema, setup in one.pilots()],
         "weights": [f"{folder}/weights/{ema.name}.safetensors" for ema in emas],
     }

@@ -14,5 +14,7 @@ def jobs(one: Experiment) -> dict[str, list[Ema]]:
     for ema in one.emas():
         slices.setdefault(one.train.slice_of(ema.step), []).append(ema)
     most = max(1, SMALL // (one.fid.images * one.fid.solver.nfe))
-    groups = [part for emas in slices.values() for part in ([emas] if len(emas) <= most else [[ema] for ema in emas])]
+    groups: list[list[Ema]] = []
+    for emas in slices.values():
+        groups += [emas] if len(emas) <= most else [[ema] for ema in emas]
     return {group[-1].name: group for group in groups}

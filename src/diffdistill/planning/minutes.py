@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 
 from diffdistill.config import Protocol, Sample
 from diffdistill.errors import UserError
-from diffdistill.planning import measurements
 from diffdistill.planning.plan import Plan, Wildcards
 
 START = 50
@@ -60,7 +59,7 @@ def _classifier(plan: Plan, wildcards: Wildcards) -> float:
 def _fid(plan: Plan, wildcards: Wildcards) -> float:
     one = plan.experiment(wildcards)
     assert one.fid is not None
-    checkpoints = len(measurements.jobs(one)[wildcards.ema])
+    checkpoints = len(plan.measurements(wildcards.experiment)[wildcards.ema])
     return max(120 - START, checkpoints * one.fid.images * one.fid.solver.nfe / EVALUATIONS / one.fid_devices)
 
 

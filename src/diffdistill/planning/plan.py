@@ -2,9 +2,10 @@
 
 from typing import Any, NamedTuple
 
-from diffdistill.config import Classifier, Config, Experiment, Protocol, Source
+from diffdistill.config import Classifier, Config, Ema, Experiment, Protocol, Source
 from diffdistill.config.fields import Block, FilePath, digest
 from diffdistill.errors import UserError
+from diffdistill.planning import measurements
 
 Wildcards = Any
 """Snakemake's wildcards of a job: attributes such as `experiment` and `seed`, as text."""
@@ -38,10 +39,17 @@ class Plan:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._measurements: dict[str, dict[str, list[Ema]]] = {}
 
     def experiment(self, wildcards: Wildcards) -> Experiment:
         """The experiment of a results folder. Raises UserError for an unknown one."""
         return self.config.experiment(wildcards.experiment)
+
+    def measurements(self, experiment: str) -> dict[str, list[Ema]]:
+        """`measurements.jobs` of an experiment: found once, because each job of thousands asks for it."""
+        if experiment not in self._measurements:
+            self._measurements[experiment] = measurements.jobs(self.config.experiments[experiment])
+        return self._measurements[experiment]
 
     def of_dataset(self, dataset: str) -> list[Experiment]:
         """The experiments on a data set. Raises UserError if there are none."""
