@@ -12,32 +12,30 @@ import torch
 
 
 def _plain(method: Callable[..., Any]) -> Callable[..., Any]:
-    """The method itself, which torch has wrapped in what imports the compiler; where it is not wrapped, the same."""
-    found: Callable[..., Any] = inspect.unwrap(method)
+    """The function of a method, without what torch has wrapped around it to keep it from being compiled."""
+    found: Callable[..., Any] = inspect.unwrap(getattr(method, "__func__", method))
     return found
 
 
 class _WithoutCompiler(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        _plain(torch.optim.Optimizer.add_param_group)(self, param_group)
+        _plain(super().add_param_group)(self, param_group)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        _plain(torch.optim.Optimizer.zero_grad)(self, set_to_none)
+        _plain(super().zero_grad)(self, set_to_none)
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        _plain(super().step)(self)
 
 
 class SGD(_WithoutCompiler, torch.optim.SGD):
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        _plain(torch.optim.SGD.step)(self)
+    pass
 
 
 class Adam(_WithoutCompiler, torch.optim.Adam):
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        _plain(torch.optim.Adam.step)(self)
+    pass
 
 
 class AdamW(_WithoutCompiler, torch.optim.AdamW):
-    @torch.no_grad()
-    def step(self, closure: None = None) -> None:  # type: ignore[override]
-        _plain(torch.optim.AdamW.step)(self)
+    pass
