@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.processes import Process
 
 from diffdistill import config
 from diffdistill.config import stages
@@ -46,55 +47,32 @@ def result(folder: Path) -> dict[str, torch.Tensor]:
     return tensor_files.load(folder / "train/200.safetensors", lambda name: name != "history")[0]
 
 
-STARTER = """
-import json, os, signal, sys, time
-import diffdistill.stages.train
-from diffdistill.__main__ import main
-for line in sys.stdin:
-    argv, seconds = json.loads(line)
-    child = os.fork()
-    if not child:
-        os._exit(main(argv))
-    end, ended = time.monotonic() + seconds, (0, 0)
-    while not ended[0] and time.monotonic() < end:
-        time.sleep(0.002)
-        ended = os.waitpid(child, os.WNOHANG)
-    if not ended[0]:
-        os.kill(child, signal.SIGKILL)
-        ended = os.waitpid(child, 0)
-    print(os.waitstatus_to_exitcode(ended[1]), flush=True)
-"""
-"""Runs jobs as processes that have imported everything, so that a kill falls into their work."""
-
-
-def code_of(starter: subprocess.Popen[str], job: list[str], seconds: float = 120) -> int:
-    """The exit code of a job, which is killed after so many seconds."""
-    assert starter.stdin is not None and starter.stdout is not None
-    print(json.dumps([job[job.index("diffdistill") + 1 :], seconds]), file=starter.stdin, flush=True)
-    return int(starter.stdout.readline())
-
-
 def test_ten_kills_change_nothing(tmp_path: Path) -> None:
     undisturbed, disturbed = project(tmp_path / "undisturbed"), project(tmp_path / "disturbed")
-    moments, killed = random.Random(0), 0
-    start = [sys.executable, "-c", STARTER]
-    with subprocess.Popen(
-        start, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as starter:
-        assert code_of(starter, command(undisturbed)) == 0  # the first one takes longer
-        (undisturbed / "train/200.safetensors").unlink()
+
+    def start(folder: Path) -> Process:
+        """Of a process that has imported everything: a kill then falls into its work."""
+        job = command(folder)
+        return Process(job[job.index("diffdistill") + 1 :], folder)
+
+    for _ in range(2):  # the first one takes longer
+        (undisturbed / "train/200.safetensors").unlink(missing_ok=True)
         started = time.monotonic()
-        assert code_of(starter, command(undisturbed)) == 0
-        length = time.monotonic() - started
-        while killed < KILLS:
-            code = code_of(starter, command(disturbed), moments.uniform(0, 0.6) * length)
-            assert code in (0, -signal.SIGKILL)
-            killed += code != 0
-            if not code:  # it ended before the tenth kill: once more
-                (disturbed / "train/200.safetensors").unlink()
-        assert code_of(starter, command(disturbed)) == 0
-        assert starter.stdin is not None
-        starter.stdin.close()
+        ended = start(undisturbed).wait()
+        assert ended is not None and ended.code == 0, ended
+    length = time.monotonic() - started
+    moments, killed = random.Random(0), 0
+    for _ in range(100):
+        process = start(disturbed)
+        ended = process.wait(moments.uniform(0, 0.6) * length if killed < KILLS else 120)
+        if ended is None:
+            killed += process.kill()
+            continue
+        assert ended.code == 0, ended.said
+        if killed >= KILLS:
+            break
+        (disturbed / "train/200.safetensors").unlink()  # it ended before the tenth kill: once more
+    assert killed == KILLS
     one, other = result(undisturbed), result(disturbed)
     assert one.keys() == other.keys()
     assert all(torch.equal(one[name], other[name]) for name in one)
