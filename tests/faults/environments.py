@@ -65,7 +65,7 @@ class Environment:
             or "pipe" not in (self.streams, other.streams)
         )
 
-    def and_(self, other: "Environment") -> "Environment":
+    def merged(self, other: "Environment") -> "Environment":
         """Both at once."""
         return Environment(
             f"{self.name}; {other.name}",
@@ -87,7 +87,7 @@ def together(environments: Sequence[Environment], most: int = 6) -> list[Environ
             groups.append([one])
         else:
             group.append(one)
-    return [functools.reduce(Environment.and_, group) for group in groups]
+    return [functools.reduce(Environment.merged, group) for group in groups]
 
 
 def _variables(name: str, **variables: str) -> Environment:

@@ -12,7 +12,7 @@ from diffdistill.runtime import tensor_bytes
 HISTORY = ("iteration", "loss", "learning_rate", "ema_decay", "images_per_second")
 """Columns of the history."""
 SNAPSHOT, HISTORY_KEY = "snapshot", "history"
-"""Names of tensors begin with the first; the second is one."""
+"""Prefix of the names of kept EMA weights, and the name of the history."""
 
 
 def read_history(path: Path | str) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -18,13 +18,13 @@ from types import FrameType
 
 GRACE_SECONDS = 60
 """Between the end of one node and that of the others, which may be saving."""
-TAKEN = re.compile(r"srun: error: (\S+): tasks? [\d,-]+: (?:Killed|Exited with exit code 137)")
-"""How srun says that a node's processes were killed; before it, or SLURM, has ended the job, nobody of ours does so."""
+KILLED = re.compile(r"srun: error: (\S+): tasks? [\d,-]+: (?:Killed|Exited with exit code 137)")
+"""How srun says that a node's processes were killed. Once the job is being ended it says so of healthy nodes too."""
 FAILED = re.compile(r"srun: error: Node failure on (\S+)")
 
 
 def command(nodes: int, count: int, threads: int, module: Sequence[str]) -> list[str]:
-    """What starts the processes of each node. It leaves nothing to SLURM's variables, which Snakemake removes."""
+    """What starts the processes of each node. All options are given, because Snakemake removes SLURM's variables."""
     return [
         "srun", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1", f"--cpus-per-task={threads}",
         "--cpu-bind=none", f"--wait={GRACE_SECONDS}", "--kill-on-bad-exit=0",
@@ -45,7 +45,7 @@ def lost_nodes(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
     names, ended = set(), False
     for line in lines:
         ended = ended or "CANCELLED AT" in line or "Terminated StepId" in line
-        found = FAILED.search(line) or (None if ended else TAKEN.search(line))
+        found = FAILED.search(line) or (None if ended else KILLED.search(line))
         if found is not None and found[1] not in names:
             names.add(found[1])
             yield found[1], line.strip()
