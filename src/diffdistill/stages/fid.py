@@ -47,13 +47,13 @@ def main(job: Job[stages.Fid]) -> None:
 
 def _measure(job: Job[stages.Fid], group: Processes) -> None:
     rows, block, started = list[dict[str, Any]](), job.settings.measurement, time.perf_counter()
-    reference, about = _reference(job)
+    paths, (reference, about) = job.all_inputs("weights"), _reference(job)
     embeddings = [features.network_of(about["features"], job.input("features"), group.device)]
     classifier = None
     if "classifier" in job.inputs:
         classifier = Classifier.from_file(job.input("classifier")).to(group.device)
         embeddings += [classifier.features] if about["features"] != "classifier" else []
-    for path in job.all_inputs("weights"):
+    for path in paths:
         checkpoint = checkpoints.load(path, group.device)
         _require_same_images(job.input("reference"), about, checkpoint)
         generator = DiffusionGenerator.of_checkpoint(checkpoint, block.solver, seed=block.seed, device=group.device)
