@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from diffdistill import config
-from diffdistill.config import Protocol, Refine
+from diffdistill.config import Experiment, Protocol, Refine
 from diffdistill.errors import UserError
+from diffdistill.planning import report
 from diffdistill.planning.inputs import INPUTS
 from diffdistill.planning.plan import Plan
 from diffdistill.planning.settings import SETTINGS
@@ -60,6 +61,40 @@ def test_only_a_generated_start_needs_samples(start: str) -> None:
     assert settings.model_dump()["refine"]["start"] == start
     sample_sets = ("random-samples", "all-samples") if start == "generated" else ()
     assert plan.experiment(wildcards).sample_sets == sample_sets
+
+
+@pytest.mark.parametrize("start", ["real", "noise"])
+def test_nothing_else_is_made_for_a_start_without_a_generator(start: str) -> None:
+    """With the blocks of the generator, as a second file leaves them, or without."""
+    plan, wildcards = planned({"start": start})
+    one = plan.experiment(wildcards)
+    assert not (one.generates or one.trains or one.samples) and one.train is None and one.sample is None
+    files = report.files_of(plan, "digits")
+    assert files.refined == "results/digits/refined.json" and files.audit == "results/digits/audit.json"
+    assert (files.samples, files.account, files.fid, files.loss) == (None, None, None, None)
+    assert INPUTS["audit"](plan, wildcards)["weights"] == []
+    card = INPUTS["export_card"](plan, wildcards)
+    assert card["account"] == [] and card["refined"] == ["results/digits/refined.json"]
+    given = experiment(refine={"start": start})
+    for name in ("model", "train", "fid", "checkpoint", "tune", "sample"):
+        del given["experiments"]["digits"][name]
+    assert Plan(config.parse(given)).experiment(wildcards) == one
+
+
+def test_the_challenge_of_ten_images_per_class() -> None:
+    """config/track1.yaml takes the data of config.yaml, and refines what the protocol tests."""
+    root = Path(__file__).parents[2]
+    given, track1 = (
+        yaml.safe_load((root / path).read_text(encoding="utf-8"))["experiments"]
+        for path in ("config.yaml", "config/track1.yaml")
+    )
+    for name in ("cifar100", "tinyimagenet"):
+        assert track1[f"{name}_track1"]["source"] == given[name]["source"]
+        one = config.read(Experiment, track1[f"{name}_track1"], name)
+        assert one.evaluate.protocol.epochs == 1001 and one.refine is not None and one.refine.start_images == 10
+        grids = track1[f"{name}_track1"] | {"refine": {"start": "real", "factor": 2}}
+        with pytest.raises(UserError, match="track1 tests 10 images per class"):
+            config.read(Experiment, grids, name)
 
 
 def test_latents_need_weights_and_few_evaluations_tuned_ones() -> None:

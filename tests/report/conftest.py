@@ -22,6 +22,8 @@ FILES = {
     "fid": "fid.csv",
     "loss": "loss.csv",
     "account": "samples.json",
+    "refined": "refined.json",
+    "refined_pictures": "refined.png",
     "samples": "samples.safetensors",
     "distilled": "distilled.safetensors",
     "real": "real.safetensors",
@@ -29,8 +31,12 @@ FILES = {
     "audit_pairs": "audit_pairs.png",
     "study": "study.csv",
 }
+UNUSUAL = ("study", "refined", "refined_pictures")
+"""Files that an experiment has only if it is asked for them."""
 FINISHED = ("accuracy", "baselines", "account", "samples", "distilled", "real", "audit", "audit_pairs")
 """What an experiment with a finished set has."""
+FROM_REAL = ("accuracy", "baselines", "refined", "refined_pictures", "distilled", "real", "audit", "audit_pairs")
+"""What an experiment has whose set is refined from real images."""
 AUDIT: dict[str, Any] = {
     "verdict": "pass", "images": {"generated": 4000}, "equal_to_a_train_image": 3,
     "cannot_show": "It cannot show that none were copied.", "not_audited": ["mirrored copies"],
@@ -54,6 +60,15 @@ FOREIGN: dict[str, Any] = {
     "generator": {"kind": "samples", "form": "folder", "bytes": 5000},
 }  # fmt: skip
 """Of a finished set."""
+REFINED: dict[str, Any] = {
+    "start": "real", "derived_from": "real images of the train split, changed", "method": "distribution_matching",
+    "seconds": 90.0, "iterations": 300, "ended_by": "budget", "best_iteration": 200,
+    "validation": [
+        {"iteration": iteration, "accuracy": accuracy, "seconds": iteration * 0.3}
+        for iteration, accuracy in ((0, 0.5), (200, 0.75), (300, 0.7))
+    ],
+}  # fmt: skip
+"""The account of refining."""
 RUNS = "experiment,train_set,images,seed,accuracy,epochs,seconds\n"
 UVIT = {"kind": "uvit", "patch_size": 2, "embed_dim": 512, "depth": 12, "num_heads": 8, "mlp_ratio": 4.0}
 
@@ -147,7 +162,7 @@ def experiment(
 ) -> ReportedExperiment:  # fmt: skip
     """Write one experiment's files; level: the mean accuracy of its distilled set, half the real one's.
 
-    kinds: the files that it has, all but the study by default; study: the text of study.csv.
+    kinds: the files that it has, all but unusual ones by default; study: the text of study.csv.
     """
     folder.mkdir(parents=True)
     finished = kinds is not None and "fid" not in kinds
@@ -166,7 +181,10 @@ def experiment(
         "select": {"method": "all", "seed": 2},
         "note": "<b>&",
     }
-    present = [*(kinds or [kind for kind in FILES if kind != "study"]), *(["study"] if study is not None else [])]
+    if kinds is not None and "refined" in kinds:
+        (folder / "refined.json").write_text(json.dumps(REFINED))
+        Image.new("L", (600, 300)).save(folder / "refined.png")
+    present = [*(kinds or [kind for kind in FILES if kind not in UNUSUAL]), *(["study"] if study is not None else [])]
     paths = {kind: str(folder / FILES[kind]) for kind in present}
     return ReportedExperiment(dataset=dataset or folder.name, settings=settings, files=ExperimentFiles(**paths))
 

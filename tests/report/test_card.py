@@ -3,7 +3,7 @@ from pathlib import Path
 
 from diffdistill.report.card import Licence, card
 from diffdistill.runtime import files
-from tests.report.conftest import Make
+from tests.report.conftest import FROM_REAL, Make
 
 ADVICE = "set it"
 
@@ -55,3 +55,13 @@ def test_the_card_says_what_was_audited_what_was_not_and_what_was_overridden(mak
     blocked = replace(one, audit=audit | {"verdict": "flagged", "measures": flagged})
     text = card(blocked, [], licence, ["membership_loss"])
     assert "**Released despite** membership_loss (flagged: 0.515 does not exceed)." in text
+
+
+def test_the_card_of_a_set_refined_from_real_images_says_so(make: Make) -> None:
+    (one,) = make(small={"kinds": FROM_REAL}).experiments.values()
+    assert one.distilled is not None
+    derived = replace(one.distilled, metadata=one.distilled.metadata | {"derived_from": "real images, changed"})
+    text = card(replace(one, distilled=derived), [], Licence(None, "folder", ADVICE))
+    assert "9 synthetic images of 3 classes, refined from real images, changed." in text
+    assert "## How it was refined" in text and "derived from real images and may show parts of them" in text
+    assert "digitalsourcetype/compositeWithTrainedAlgorithmicMedia" in text and "- derived_from: `real images" in text

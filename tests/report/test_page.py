@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import pytest
 
 from diffdistill.data import image_files
-from tests.report.conftest import FINISHED, Make
+from tests.report.conftest import FINISHED, FROM_REAL, Make
 
 
 class Tags(HTMLParser):
@@ -114,3 +114,14 @@ def test_many_classes_are_named_in_a_closed_list_and_not_in_the_description(make
     assert sum("zero, one, a <class> & $more" in alt for alt in described) == 2
     assert not any("title 1" in alt for alt in described) and "<li>title 20, other</li>" in page
     assert not any("open" in attributes for tag, attributes in tags.found if tag == "details")
+
+
+def test_a_set_refined_from_real_images_says_so_and_shows_its_start(make: Make) -> None:
+    page = make(small={"kinds": FROM_REAL}).show()
+    text = re.sub(r'src="data:[^"]*"', "", page)
+    assert "Refining began with real images of the train split and changed them by distribution matching." in text
+    assert "derived from real images" in text and "300 iterations took 90.0 s" in text
+    assert "after iteration 200, the best on validation: 0.7500, where the start had 0.5000" in text
+    assert 'alt="The start and the refined set of small"' in text and "<h3>Samples</h3>" not in text
+    assert "made in" not in text and "How the samples were made" not in text
+    assert "<h3>How the set was refined</h3>" not in make(other={}).show()

@@ -9,7 +9,7 @@ from diffdistill.errors import UserError
 from diffdistill.report import results
 from tests.report.conftest import FINISHED, Make
 
-HEAD = "experiment,train_set,images,seed,accuracy\n"
+HEAD = "experiment,train_set,images,seed,accuracy,epochs\n"
 
 
 def test_every_part_but_the_real_images_may_be_absent(make: Make) -> None:
@@ -55,9 +55,9 @@ def test_any_name_is_text(make: Make, name: str) -> None:
         ("baselines.csv", "", "baselines.csv: not a readable table"),
         ("baselines.csv", "experiment,train_set\nsmall,real\n", "no column images, seed, accuracy"),
         ("baselines.csv", "dataset,train_set,images,seed,accuracy\nsmall,real,9,0,1\n", "no column experiment"),
-        ("accuracy.csv", HEAD + "other,distilled,9,0,0.9\n", "runs of other"),
-        ("accuracy.csv", HEAD + "small,distilled,9,0,90\n", "between 0 and 1"),
-        ("accuracy.csv", HEAD + "small,distilled,9,0,high\n", "accuracy is not a number"),
+        ("accuracy.csv", HEAD + "other,distilled,9,0,0.9,1\n", "runs of other"),
+        ("accuracy.csv", HEAD + "small,distilled,9,0,90,1\n", "between 0 and 1"),
+        ("accuracy.csv", HEAD + "small,distilled,9,0,high,1\n", "accuracy is not a number"),
         ("fid.csv", "step,fid,images,features,solver,nfe,parameters\n", "has no rows"),
         ("samples.json", "{", "samples.json: not valid JSON"),
         ("audit.json", "{}", "has no 'verdict'"),

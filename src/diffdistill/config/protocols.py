@@ -32,13 +32,22 @@ def with_named_protocol(experiment: Any) -> Any:
         return experiment
     if name not in EPOCHS:
         raise ValueError(f"evaluate.protocol: no protocol is called '{name}'; known: {', '.join(EPOCHS)}")
-    select = experiment.get("select")
-    if name == "track1" and (not isinstance(select, Mapping) or select.get("per_class") != TRACK1_PER_CLASS):
+    if name == "track1" and _per_class(experiment) != TRACK1_PER_CLASS:
         raise ValueError(
             f"evaluate.protocol track1 tests {TRACK1_PER_CLASS} images per class; set select: {{method: random, "
-            f"per_class: {TRACK1_PER_CLASS}}}"
+            f"per_class: {TRACK1_PER_CLASS}}}, or refine: {{images_per_class: {TRACK1_PER_CLASS}, factor: 1}}"
         )
     source = experiment.get("source")
     kind = source.get("kind") if isinstance(source, Mapping) else None
     protocol = {"epochs": EPOCHS[name], **NORMALISATION.get(str(kind), {}), **own}
     return {**experiment, "evaluate": {**evaluate, "protocol": protocol}}
+
+
+def _per_class(experiment: Mapping[str, Any]) -> Any:
+    """Images per class of the distilled set, from plain values; None if a budget decides."""
+    select, refine = experiment.get("select"), experiment.get("refine")
+    if refine is None:
+        return select.get("per_class") if isinstance(select, Mapping) else None
+    if not isinstance(refine, Mapping) or refine.get("factor", 1) != 1:
+        return None  # a stored image would count as several
+    return refine.get("images_per_class", TRACK1_PER_CLASS)

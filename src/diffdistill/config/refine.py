@@ -91,6 +91,16 @@ class Refine(Block):
         return self.model_copy(update={name: value for name, value in values.items() if getattr(self, name) is None})
 
     @property
+    def from_samples(self) -> bool:
+        """Whether refining starts from the selection of samples."""
+        return self.start == "generated" and self.parametrisation == "pixels"
+
+    @property
+    def from_generator(self) -> bool:
+        """Whether it needs samples or the weights that make them."""
+        return self.from_samples or self.parametrisation == "latent"
+
+    @property
     def start_images(self) -> int:
         """Images per class that the start takes."""
         return self.images_per_class * self.factor**2

@@ -15,6 +15,10 @@ class ExperimentFiles(Block):
     fid: str | None = None
     loss: str | None = None
     account: str | None = None
+    """Of sampling."""
+    refined: str | None = None
+    """The account of refining."""
+    refined_pictures: str | None = None
     samples: str | None = None
     distilled: str | None = None
     audit: str | None = None

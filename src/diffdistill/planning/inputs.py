@@ -174,7 +174,7 @@ def refine(plan: Plan, wildcards: Wildcards) -> Files:
     if one.refine.parametrisation == "latent":
         weights = "tuned" if one.refine.solver.algorithm == "consistency" else "checkpoint"
         files["weights"] = f"{folder}/{weights}.safetensors"
-    elif one.refine.start == "generated":
+    elif one.refine.from_samples:
         files["start"] = f"{folder}/selected.safetensors"
     return files
 
@@ -276,7 +276,8 @@ def export_card(plan: Plan, wildcards: Wildcards) -> Files:
         "real": plan.split(wildcards.experiment, "train"),
         "accuracy": f"{folder}/accuracy.csv",
         "baselines": f"{folder}/baselines.csv",
-        "account": f"{folder}/samples.json",
+        "account": [f"{folder}/samples.json"] if one.samples else [],
+        "refined": [f"{folder}/refined.json"] if one.refine is not None else [],
         "audit": [] if one.audit is None else [f"{folder}/audit.json"],
         "files": [f"{folder}/export/{EXPORTS[form]}" for form in one.export.formats],
     }

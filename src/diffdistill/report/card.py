@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from diffdistill.data import marks
-from diffdistill.report import columns, diagnosis
+from diffdistill.report import columns, diagnosis, refining
 from diffdistill.report.results import Experiment
 from diffdistill.report.train_sets import TRAIN_SETS
 from diffdistill.runtime import files
@@ -60,6 +60,8 @@ def card(experiment: Experiment, exported: Sequence[Path], licence: Licence, des
     ]
     if origin := [f"- {key}: `{distilled.metadata[key]}`" for key in ORIGIN if key in distilled.metadata]:
         parts.append("## How it was made\n\n" + "\n".join(origin))
+    if experiment.refined is not None:
+        parts.append("## How it was refined\n\n" + " ".join(refining.sentences(experiment.refined)))
     if experiment.has("accuracy"):
         head = "## Accuracy\n\nOn real test images, of classifiers trained on each set with one protocol.\n\n"
         parts.append(head + _accuracies(experiment))
@@ -74,6 +76,8 @@ def card(experiment: Experiment, exported: Sequence[Path], licence: Licence, des
 
 
 def _maker(experiment: Experiment) -> str:
+    if experiment.distilled is not None and (derived := experiment.distilled.metadata.get("derived_from")):
+        return f", refined from {derived}"
     if experiment.generator.get("kind") == "diffusion":
         return ", sampled from a class-conditional diffusion model that was trained on real ones"
     return ", a finished set from elsewhere" if experiment.finished else ""

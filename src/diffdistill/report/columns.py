@@ -73,7 +73,7 @@ class Column:
 SHARES = (
     "mean", "std", "value", "low", "high", "threshold", "label_agreement", "label_agreement_validation",
     "precision", "recall", "pilot_accuracy", "pilot_standard_error", "relative_accuracy", "cifar100", "tinyimagenet",
-    "average", "macro_accuracy", "worst_class_accuracy",
+    "average", "macro_accuracy", "worst_class_accuracy", "validation_accuracy",
 )  # fmt: skip
 COLUMNS: dict[str, Column] = {
     **{name: Column(name.replace("_", " "), share) for name in SHARES},

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from diffdistill.report import columns
 from diffdistill.report.comparison import COLUMNS, Member
+from diffdistill.report.html import grid_of, picture, template
 from diffdistill.report.means import mean_of
-from diffdistill.report.page import grid_of, picture, template
 from diffdistill.report.style import BLUE, GREY, own_style
 
 SIZE = ("set", "images_per_class", "images", "images_share", "bytes", "generator_bytes")

@@ -70,7 +70,9 @@ def metadata(
             "prov:value": f"source checksum {origin}",
         },
         "prov:wasGeneratedBy": {"@type": "prov:Activity", "prov:label": made_by},
-        "rai:dataCollection": f"Generated, not collected: {made_by}.",
+        "rai:dataCollection": f"Made of {about['derived_from']}, not collected: {made_by}."
+        if "derived_from" in about
+        else f"Generated, not collected: {made_by}.",
         "rai:dataCollectionType": ["Software Collection", marks.source_type(about)],
         "rai:dataAnnotationProtocol": "The label of an image is the one that it was generated for, or that the "
         "finished set came with.",

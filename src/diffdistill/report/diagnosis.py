@@ -116,11 +116,15 @@ def _limits(experiment: Experiment, rows: dict[str, Any]) -> Iterator[tuple[str,
     if {"distilled", "real-random", "real"} <= set(rows):
         distilled, random, real = (rows[name] for name in ("distilled", "real-random", "real"))
         if random["images"] < real["images"] and distilled["mean"] > GOOD * random["mean"]:
-            more = "Sample more: raise sample.budget_seconds, or lower sample.solver.nfe."
+            more = "Add images to the set."
+            if experiment.refined is not None:
+                more = "Raise refine.images_per_class."
+            elif _sampled(experiment):
+                more = "Sample more: raise sample.budget_seconds, or lower sample.solver.nfe."
             yield (
                 "Number: the set trains about as well as the same number of real images, but it has "
                 f"{distilled['images']:,} images against {real['images']:,}.",
-                more if _sampled(experiment) else "Add images to the set.",
+                more,
             )
     account = experiment.account or {}
     seconds = account.get("seconds")

@@ -1,18 +1,16 @@
 """One self-contained page: pictures and styles are inside it, nothing is loaded."""
 
-import base64
 import json
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from diffdistill.errors import UserError
-from diffdistill.report import columns, diagnosis, parts, recorded, results, style, tables
+from diffdistill.report import columns, diagnosis, parts, recorded, refining, results, style, tables
+from diffdistill.report.html import grid_of, image, template
+from diffdistill.report.parts import PICTURE
 from diffdistill.report.results import Experiment, Experiments
 
 COLORS = (style.BLUE, style.ORANGE, style.GREEN, style.PINK, style.YELLOW, style.SKY, style.GREY)
@@ -22,17 +20,6 @@ MOST_NAMED = 20
 OVERVIEW = (
     "accuracy", "relative accuracy", "all real images", "images", "images / real images", "made in", "lowest FID",
 )  # fmt: skip
-
-
-def template(name: str) -> jinja2.Template:
-    """A template of this package; it escapes what it is given and fails on names that it is not given."""
-    return jinja2.Environment(
-        loader=jinja2.PackageLoader("diffdistill", "report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    ).get_template(name)
 
 
 def render(experiments: Experiments, tables_folder: Path, figures_folder: Path) -> str:
@@ -94,6 +81,7 @@ def _section(place: int, experiment: Experiment, tables_folder: Path, figures_fo
         "titles": titles,
         "measurements": _measurements(experiment),
         "account": _account(experiment, experiment.account) if experiment.account is not None else None,
+        "refined": _refined(experiment),
         "study": figures("study"),
         "study_tables": [
             grid_of(part.title, results.table(tables_folder / f"{part.name}_{name}.csv"))
@@ -111,38 +99,18 @@ def _section(place: int, experiment: Experiment, tables_folder: Path, figures_fo
 
 
 def _figure(path: Path, part: parts.Picture, alt: str) -> Markup:
-    return _image(path, alt, part.caption, part.sharpness, "tall" if part.tall else "chart")
-
-
-def picture(path: Path, alt: str, caption: str) -> Markup:
-    """A chart, inside the page. Raises UserError if it is missing or broken."""
-    return _image(path, alt, caption, parts.CHART, "chart")
-
-
-def _image(path: Path, alt: str, caption: str, sharpness: float, style: str) -> Markup:
-    try:
-        data = path.read_bytes()
-        sides = struct.unpack(">II", data[16:24])  # of every png; the page reserves the room before it is decoded
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; run the rule that makes it") from error
-    except struct.error as error:
-        raise UserError(f"{path}: not a whole png; delete it and run again") from error
-    width, height = (round(side / sharpness) for side in sides)
-    return Markup(
-        '<figure><div class="{}"><img src="data:image/png;base64,{}" width="{}" height="{}" alt="{}"></div>'
-        "<figcaption>{}</figcaption></figure>"
-    ).format(style, base64.b64encode(data).decode(), width, height, alt, caption)
+    return image(path, alt, part.caption, part.sharpness, "tall" if part.tall else "chart")
 
 
 def _pairs(experiment: Experiment) -> Markup | None:
     if experiment.audit_pairs is None:
         return None
-    return _image(
+    return image(
         experiment.audit_pairs,
         f"Pairs of a generated image of {experiment.name} and the train image nearest to it",
         "The generated images (left of each pair) that are most clearly nearest to a single train image (right). The "
         "number is the ratio of its distance to that of the second nearest: below 0.33 counts as a copy.",
-        parts.PICTURE,
+        PICTURE,
         "chart",
     )
 
@@ -267,6 +235,21 @@ def _account(experiment: Experiment, account: Mapping[str, Any]) -> dict[str, An
     }
 
 
+def _refined(experiment: Experiment) -> dict[str, Any] | None:
+    """How the set was refined, the start beside the result, and what it taught validation on the way."""
+    if experiment.refined is None:
+        return None
+    pictures = experiment.files.refined_pictures
+    caption = "What refining started from (left) beside the refined set (right), a row per class."
+    return {
+        "sentences": list(refining.sentences(experiment.refined)),
+        "picture": None
+        if pictures is None
+        else image(Path(pictures), f"The start and the refined set of {experiment.name}", caption, PICTURE, "chart"),
+        "validations": grid_of(f"Validations of {experiment.name}", refining.validations(experiment.refined)),
+    }
+
+
 def _versions(experiment: Experiment, made_with: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Iteration, seeds and machine, as the files record them."""
     step = experiment.generator.get("step")
@@ -282,14 +265,3 @@ def _differences(experiment: Experiment) -> dict[str, Any] | None:
 
 def _json(values: Any) -> str:
     return json.dumps(values, indent=2, ensure_ascii=False)
-
-
-def grid_of(title: str, table: pd.DataFrame) -> dict[str, Any]:
-    """A table as the macro `grid` shows it."""
-    text = columns.shown(table)
-    sides = ["number" if number else "text" for number in columns.numeric(table)]
-    return {
-        "title": title,
-        "columns": list(zip(text.columns, sides, strict=True)),
-        "rows": [list(zip(row, sides, strict=True)) for row in text.to_numpy().tolist()],
-    }

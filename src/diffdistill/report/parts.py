@@ -98,8 +98,8 @@ FIGURES = (
     ),
     Picture(
         "leaderboard", ("challenge",), "leaderboard", "Bars of the challenge's leaderboard, both tracks",
-        "The challenge's published leaderboard. Our row stands in track 2 once both cifar100 and tinyimagenet are "
-        "evaluated; it was not submitted.",
+        "The challenge's published leaderboard. Our row stands in a track once both cifar100 and tinyimagenet are "
+        "evaluated by its protocol; it was not submitted.",
         lambda some, published: figures.leaderboard(tables.leaderboard(published, some)),
     ),
 )  # fmt: skip

@@ -9,13 +9,14 @@ from typing import Any
 
 import pandas as pd
 
+from diffdistill.config.protocols import EPOCHS, TRACK1_PER_CLASS
 from diffdistill.config.stages import ExperimentFiles, ReportedExperiment
 from diffdistill.data import image_files
 from diffdistill.errors import UserError
 from diffdistill.report import columns, study
 from diffdistill.runtime import files
 
-RUNS = ("experiment", "train_set", "images", "seed", "accuracy")
+RUNS = ("experiment", "train_set", "images", "seed", "accuracy", "epochs")
 TABLES: dict[str, Sequence[str]] = {
     "accuracy": RUNS,
     "baselines": RUNS,
@@ -26,6 +27,7 @@ TABLES: dict[str, Sequence[str]] = {
 """By kind of file: the columns that it has at least."""
 RECORDS: dict[str, Sequence[str]] = {
     "account": ("images",),
+    "refined": ("start", "derived_from", "method", "seconds", "iterations", "ended_by", "best_iteration", "validation"),
     "audit": ("verdict", "measures", "not_audited", "cannot_show", "images"),
 }
 LEADERBOARD = ("track", "rank", "team", "cifar100", "tinyimagenet", "average")
@@ -83,6 +85,9 @@ class Experiment:
     loss: pd.DataFrame | None = None
     study: pd.DataFrame | None = None
     account: dict[str, Any] | None = None
+    """Of sampling."""
+    refined: dict[str, Any] | None = None
+    """Of refining."""
     audit: dict[str, Any] | None = None
 
     def has(self, *needs: str) -> bool:
@@ -126,6 +131,13 @@ class Experiment:
         """The model block that generated the samples, or that of today's config; None if no network was trained."""
         found: dict[str, Any] | None = self.generator.get("model", self.settings.get("model"))
         return found
+
+    @property
+    def track(self) -> int:
+        """Of the challenge: 1 for its ten images per class and 1,001 epochs, else 2."""
+        assert self.accuracy is not None
+        images = self.accuracy["images"] == TRACK1_PER_CLASS * len(self.real.classes)
+        return 1 if (images & (self.accuracy["epochs"] == EPOCHS["track1"])).all() else 2
 
     @property
     def challenge(self) -> str | None:
@@ -198,6 +210,7 @@ def read(name: str, reported: ReportedExperiment) -> Experiment:
         samples=sets.get("samples"),
         distilled=sets.get("distilled"),
         account=_record(paths, "account"),
+        refined=_record(paths, "refined"),
         audit=_record(paths, "audit"),
         **tables,
     )

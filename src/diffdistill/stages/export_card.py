@@ -9,7 +9,7 @@ from diffdistill.report.card import Licence, card
 from diffdistill.runtime import files
 from diffdistill.runtime.program import Job
 
-OPTIONAL = ("accuracy", "baselines", "account", "audit")
+OPTIONAL = ("accuracy", "baselines", "account", "refined", "audit")
 
 
 def main(job: Job[stages.ExportCard]) -> None:
