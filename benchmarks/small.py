@@ -1,21 +1,25 @@
 """What small sets teach: random and herded real images, generated ones, and sets refined from each start.
 
 python -m benchmarks.small digits|fashion SET [SET ...] [--per-class 1 10 50] [--generated SAMPLES]
-                           [--architectures convnet resnet18 mobilenet] [--settings KEY=VALUE ...]
+                           [--architectures convnet resnet18 mobilenet] [--ways hard soft plain field]
+                           [--settings KEY=VALUE ...]
 python -m benchmarks.small page               writes benchmarks/SMALL.md from the recorded rows alone
 
 SET: real-random, real-herding, real-modes (nearest to k-means centres of pixels), the same three of generated images
-(generated-random, …), refined-real, refined-noise, refined-generated, real. Every row is appended to
-benchmarks/small.jsonl as soon as it is measured. Splits are those of the rule `prepare` (data/DATA/train.safetensors
-and its neighbours); SAMPLES is a samples.safetensors of the workflow. Refining and all settings see train and
-validation; the test split gives the accuracies of the final sets and nothing else. One thread.
+(generated-random, …), refined-real, refined-noise, refined-generated, real. Ways to train on a set: hard, the labels
+and the protocol of the experiment; soft, the probabilities that a classifier trained on all real images gives; plain,
+without augmentation; field, 1,000 epochs of a ConvNet of width 128, as the papers on small sets do. Every row is
+appended to benchmarks/small.jsonl as soon as it is measured; a refined set is kept in data/small/ and refined again
+only with other settings. Splits are those of the rule `prepare` (data/DATA/train.safetensors and its neighbours);
+SAMPLES is a samples.safetensors of the workflow. Refining and all settings see train and validation; the test split
+gives the accuracies of the final sets and nothing else. One thread.
 """
 
 import argparse
 import functools
 import json
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +28,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from benchmarks.measuring import machine
+from benchmarks import small_page
 from diffdistill import config
 from diffdistill.classify import training
 from diffdistill.config.refine import Refine
@@ -38,13 +42,8 @@ from diffdistill.refining.state import State
 from diffdistill.runtime import devices
 
 FOLDER = Path(__file__).parent
-PAGE, ROWS = FOLDER / "SMALL.md", FOLDER / "small.jsonl"
-CPU, CONVNETS = torch.device("cpu"), 5
-SETS = (
-    *(f"{source}-{how}" for source in ("real", "generated") for how in ("random", "herding", "modes")),
-    *(f"refined-{start}" for start in ("real", "noise", "generated")),
-    "real",
-)
+ROWS = FOLDER / "small.jsonl"
+CPU = torch.device("cpu")
 DIGITS = {"iterations": 1500, "width": 32}
 FASHION = {
     "iterations": 1500,
@@ -82,6 +81,17 @@ class Task:
         )
         return cls(
             name, train, validation, test, config.read(config.Protocol, given["evaluate"]["protocol"], str(path))
+        )
+
+    def protocol_of(self, way: str) -> config.Protocol:
+        """How classifiers are trained in this way."""
+        if way == "plain":
+            return self.protocol.changed(augment="")
+        if way != "field":
+            return self.protocol
+        flip = "" if self.name == "digits" else "_flip"  # a mirrored digit is another sign
+        return config.Protocol(
+            epochs=1000, augment=f"color_crop_cutout{flip}_scale_rotate", mean=self.protocol.mean, std=self.protocol.std
         )
 
     @property
@@ -170,141 +180,73 @@ def refined(task: Task, block: Refine, start: ImageSet) -> Refined:
 
 
 def measured(
-    task: Task, architecture: str, count: int, made: Callable[[int], tuple[Tensor, Tensor]]
+    task: Task, architecture: str, way: str, count: int, made: Callable[[int], tuple[Tensor, Tensor]]
 ) -> tuple[list[float], int]:
     """Test accuracies of so many trainings, and the number of images; made: seed -> images and labels."""
-    accuracies = []
+    accuracies, protocol = [], task.protocol_of(way)
     for seed in range(count):
         images, labels = made(seed)
-        classifier = task.classifier(images, labels, seed, architecture, task.protocol)
+        given = training.logits(task.judge, images).softmax(1) if way == "soft" else labels
+        classifier = task.classifier(images, given, seed, architecture, protocol)
         accuracies.append(training.accuracy(classifier, task.test.images, task.test.labels))
     return accuracies, len(images)
 
 
-def record(task: Task, name: str, per_class: int, architectures: Sequence[str], generated: ImageSet | None,
-           changes: dict[str, Any]) -> None:  # fmt: skip
-    """Measure one set with each architecture, and append a row for each."""
+def kept(task: Task, name: str, block: Refine, source: ImageSet) -> tuple[ImageSet, dict[str, Any]]:
+    """The refined set, and what its row says of it; made again only if the kept one has other settings."""
+    path = FOLDER.parent / "data/small" / f"{task.name}-{name}-{block.images_per_class}.safetensors"
+    settings = block.model_dump(mode="json")
+    if path.exists():
+        whole = image_files.load(path)
+        about: dict[str, Any] = json.loads(whole.metadata["row"])
+        if about["refine"] == settings:
+            return whole, about
+    found = refined(task, block.completed(task.protocol), source)
+    about = {"refine": settings, "seconds": round(found.seconds), "iterations": found.iterations,
+             "validation": found.validation, "ended": found.ended}  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {"classes": json.dumps(task.train.classes), "row": json.dumps(about)}
+    image_files.save(path, found.images, found.labels, {**metadata, **image_files.origin_of(task.train.metadata)})
+    return image_files.load(path), about
+
+
+def record(task: Task, name: str, per_class: int, generated: ImageSet | None, given: argparse.Namespace) -> None:
+    """Measure one set with each architecture in each way, and append a row for each."""
     kind, how = (*name.split("-"), "")[:2]
     row: dict[str, Any] = {"data": task.name, "set": name, "per_class": per_class}
     source = generated if "generated" in name else task.train
     if source is None:
         raise SystemExit(f"{name} needs --generated SAMPLES")
     if kind == "refined":
+        changes = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in given.settings)}
         values = {"start": how, "images_per_class": per_class, **SETTINGS[task.name][per_class], **changes}
-        block = config.read(Refine, values, "refine")
-        found = refined(task, block.completed(task.protocol), source)
-        row |= {"refine": block.model_dump(mode="json"), "seconds": round(found.seconds),
-                "iterations": found.iterations, "validation": found.validation, "ended": found.ended}  # fmt: skip
-        fixed = (found.images, found.labels)
-    for architecture in architectures:
-        # other random images for each training; herding and refining give one set
-        accuracies, images = measured(
-            task, architecture, CONVNETS if architecture == "convnet" else 3,
-            lambda seed: fixed if kind == "refined" else (
-                (source.images, source.labels) if not how else task.picked(source, how, per_class, seed)
-            ),
-        )  # fmt: skip
-        one = {
-            **row,
-            "architecture": architecture,
-            "images": images,
-            "accuracies": accuracies,
-        }
-        with ROWS.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(one) + "\n")
-        print(f"{name}, {per_class} per class, {architecture}: {cell(one)}", flush=True)
+        whole, about = kept(task, name, config.read(Refine, values, "refine"), source)
+        row |= about
 
+    def made(seed: int) -> tuple[Tensor, Tensor]:
+        """Other random images for each training; herding and refining give one set."""
+        if kind == "refined":
+            return whole.images, whole.labels
+        return task.picked(source, how, per_class, seed) if how else (source.images, source.labels)
 
-def cell(row: dict[str, Any]) -> str:
-    """Mean and standard deviation, per cent."""
-    accuracies = row["accuracies"]
-    spread = f" ± {100 * statistics.stdev(accuracies):.1f}" if len(accuracies) > 1 else ""
-    return f"{100 * statistics.mean(accuracies):.1f}{spread}"
-
-
-HEAD = """# What small sets teach
-
-Written by `python -m benchmarks.small page` from the rows in small.jsonl, each appended when it was measured. Accuracy
-on the real test split, mean and standard deviation in per cent: five ConvNets of the experiment's protocol (three of
-other networks), hard labels, trained on the set's bytes as they are on disk. `random` sets differ from training to
-training, `modes` in the seed of k-means, the others are one set each. Settings were found on images held out of train
-and validation. Seconds: of refining on one thread of a busy machine, short trainings on validation included.
-"""
-PUBLISHED = """## Published rows
-
-Gradient matching without augmentation (arXiv 2006.05929; figures of the readme of VICO-UoE/DatasetCondensation):
-ConvNet-3 of width 128, images as floats, on a GPU. Another protocol than ours; MNIST is other data than the digits
-above.
-
-| data | 1 per class | 10 per class | 50 per class |
-|---|---|---|---|
-| Fashion-MNIST | 70.5 | 82.3 | 83.6 |
-| MNIST | 91.7 | 97.4 | 98.8 |
-"""
-
-
-def page(rows: Sequence[dict[str, Any]]) -> str:
-    """The tables; of a row that was measured twice the last one counts."""
-    last = {_key(row): row for row in rows}
-    parts = [HEAD]
-    for data, title in (("digits", "Digits, 8x8"), ("fashion", "Fashion-MNIST, 28x28")):
-        for architecture in ("convnet", "resnet18", "mobilenet"):
-            found = {key[2:]: row for key, row in last.items() if key[:2] == (data, architecture)}
-            if found:
-                parts.append(f"## {title}: {architecture}\n\n{_table(found)}\n")
-        refining = [row for key, row in last.items() if key[:2] == (data, "convnet") and "refine" in row]
-        if refining:
-            parts.append(f"## {title}: how they were refined\n\n{_refining(refining)}\n")
-    earlier = [row for row in rows if row is not last[_key(row)]]
-    if earlier:
-        lines = [
-            f"- {row['data']}, {row['set']}, {row['per_class']} per class: {cell(row)}{_how(row)}" for row in earlier
-        ]
-        parts.append("## Measured before with other settings\n\n" + "\n".join(lines) + "\n")
-    return "\n".join([*parts, PUBLISHED, f"On {machine()}.\n"])
-
-
-def _key(row: dict[str, Any]) -> tuple[str, str, str, int]:
-    return row["data"], row["architecture"], row["set"], row["per_class"]
-
-
-def _how(row: dict[str, Any]) -> str:
-    """The settings of refining that were given."""
-    if "refine" not in row:
-        return ""
-    block = config.read(Refine, row["refine"], ROWS.name)
-    return f" ({block.iterations} iterations, start {block.start_pick}, validated with {len(block.validation_seeds)})"
-
-
-def _table(found: dict[tuple[str, int], dict[str, Any]]) -> str:
-    sizes = sorted({size for _, size in found if size})
-    lines = [f"| set | {' | '.join(f'{size} per class' for size in sizes)} |", "|---" * (1 + len(sizes)) + "|"]
-    for name in SETS:
-        cells = [cell(found[name, size]) if (name, size) in found else "" for size in sizes]
-        if any(cells):
-            lines.append(f"| {name} | {' | '.join(cells)} |")
-    if ("real", 0) in found:
-        lines.append(f"\nAll {found['real', 0]['images']} real images: {cell(found['real', 0])}.")
-    return "\n".join(lines)
-
-
-def _refining(rows: Sequence[dict[str, Any]]) -> str:
-    lines = ["| set | per class | method | start | factor | iterations | seconds | validation |", "|---" * 8 + "|"]
-    for row in sorted(rows, key=lambda row: (row["set"], row["per_class"])):
-        block = config.read(Refine, row["refine"], ROWS.name)
-        lines.append(
-            f"| {row['set']} | {row['per_class']} | {block.method} | {block.start_pick} | {block.factor} "
-            f"| {row['iterations']} | {row['seconds']} | {100 * row['validation']:.1f} |"
-        )
-    return "\n".join(lines)
+    for architecture in given.architectures:
+        for way in given.ways:
+            count = given.trainings or (5 if architecture == "convnet" else 3)
+            accuracies, images = measured(task, architecture, way, count, made)
+            one = {**row, "architecture": architecture, "way": way, "images": images, "accuracies": accuracies}
+            with ROWS.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(one) + "\n")
+            print(f"{name}, {per_class} per class, {architecture}, {way}: {small_page.cell(one)}", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", choices=("digits", "fashion", "page"))
-    parser.add_argument("sets", nargs="*", choices=(*SETS, []))
+    parser.add_argument("sets", nargs="*", choices=(*small_page.SETS, []))
     parser.add_argument("--per-class", nargs="+", type=int, default=[1, 10, 50])
     parser.add_argument("--architectures", nargs="+", default=["convnet"])
+    parser.add_argument("--ways", nargs="+", choices=small_page.WAYS, default=["hard"])
+    parser.add_argument("--trainings", type=int, help="five ConvNets, three other networks")
     parser.add_argument("--generated", type=Path)
     parser.add_argument("--settings", nargs="*", default=[])
     given = parser.parse_args()
@@ -312,12 +254,11 @@ def main() -> None:
         devices.set_up(1)
         task = Task.load(given.data)
         generated = image_files.load(given.generated) if given.generated else None
-        changes = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in given.settings)}
         for name in given.sets:
             for per_class in given.per_class if name != "real" else [0]:
-                record(task, name, per_class, given.architectures, generated, changes)
+                record(task, name, per_class, generated, given)
     rows = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
-    PAGE.write_text(page(rows), encoding="utf-8")
+    small_page.PATH.write_text(small_page.page(rows), encoding="utf-8")
 
 
 if __name__ == "__main__":
