@@ -56,7 +56,7 @@ def parts(one: config.Experiment, steps: int) -> dict[str, float]:
     works: dict[str, Callable[[], object]] = {
         "network, forward and backward": network,
         "the same with loss and inputs": lambda: step(batch),
-        "optimiser": state.optimiser.step,
+        "optimiser": lambda: state.optimiser.step(recipe.learning_rate),
         "EMA": averages,
         "drawing the batch, its times and noise": draw,
     }

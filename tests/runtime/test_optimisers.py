@@ -13,12 +13,19 @@ KINDS: dict[str, dict[str, Any]] = {
     "SGD": {"momentum": 0.9, "weight_decay": 5e-4},
     "Adam": {"betas": (0.5, 0.99)},
     "AdamW": {"betas": (0.9, 0.99), "weight_decay": 0.03, "fused": True},
+    "Muon": {"weight_decay": 0.03, "adjust_lr_fn": "match_rms_adamw"},
 }
+
+
+MATRICES_ONLY = {"Muon"}
 
 
 def steps(module: Any, kind: str) -> list[torch.Tensor]:
     draws = torch.Generator().manual_seed(0)
-    values = [torch.randn(size, generator=draws).requires_grad_() for size in ((5, 3), (7,))]
+    values = [
+        torch.randn(size, generator=draws).requires_grad_()
+        for size in ((5, 3), (7, 7) if kind in MATRICES_ONLY else (7,))
+    ]
     optimiser = getattr(module, kind)(values, lr=0.1, **KINDS[kind])
     for number in range(5):
         optimiser.zero_grad(set_to_none=True)

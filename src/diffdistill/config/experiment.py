@@ -51,6 +51,14 @@ class Experiment(Blocks):
         return self
 
     @model_validator(mode="after")
+    def _optimiser_fits(self) -> Self:
+        if self.train is None or self.model is None or self.train.optimiser == "adamw" or self.model.hidden_matrices:
+            return self
+        raise ValueError(
+            f"train.optimiser 'muon' has nothing to step in a network of kind '{self.model.kind}'; use adamw"
+        )
+
+    @model_validator(mode="after")
     def _sampling_fits(self) -> Self:
         if self.fid is not None and self.fid.solver.algorithm == "consistency":
             raise ValueError("fid.solver: 'consistency' needs tuned weights, and fid measures untuned ones; change it")

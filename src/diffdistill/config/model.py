@@ -1,7 +1,7 @@
 """The network of a denoiser and what it predicts: one block per kind of network, told apart by `kind`."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, TypeAdapter, model_validator
 
@@ -14,14 +14,27 @@ Prediction = Literal["noise", "x0", "v"]
 class ModelBlock(Block):
     """The network of the diffusion model; image size, channels and classes come from the data."""
 
+    switches: ClassVar[frozenset[str]] = frozenset()
+    """Keys that change nothing at their defaults."""
+    hidden_matrices: ClassVar[bool] = False
+    """Whether the network has matrices that Muon can step."""
+
     kind: str
     """Which network; uvit where it is absent."""
     prediction: Prediction = "noise"
     """What the network's output stands for: the noise, the image, or v = alpha noise - sigma x0."""
 
+    def fingerprint(self) -> dict[str, Any]:
+        """All values; switches at their defaults are left out, so that states from before they were known go on."""
+        off = {name for name in self.switches if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump(mode="json", exclude=off)
+
 
 class UViTModel(ModelBlock):
     """U-ViT."""
+
+    switches = frozenset({"conditioning"})
+    hidden_matrices = True
 
     kind: Literal["uvit"] = "uvit"
     patch_size: PositiveInt
@@ -34,6 +47,9 @@ class UViTModel(ModelBlock):
     """Heads of the self-attention in each block."""
     mlp_ratio: PositiveFloat = 4.0
     """Width of the hidden layer in each block, as a multiple of embed_dim."""
+    conditioning: Literal["tokens", "added", "adaptive"] = "tokens"
+    """How time and label enter. tokens: as published; added: an embedding of the label is also added to every patch;
+    adaptive: time and label also scale and shift the tokens in every block."""
 
     @model_validator(mode="after")
     def _shapes_fit(self) -> Self:

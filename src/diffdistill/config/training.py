@@ -69,6 +69,7 @@ SWITCHES = {
     "subclasses",
     "augment",
     "augment_probability",
+    "optimiser",
 }
 """Keys of Train that change nothing at their defaults."""
 
@@ -137,10 +138,12 @@ class Recipe(OptimiserSettings):
 
     renamed: ClassVar = {"ema_decay": "ema_decays", "further_ema_decays": "ema_decays"}
 
+    optimiser: Literal["adamw", "muon"] = "adamw"
+    """muon: Muon for the matrices of a U-ViT's blocks, AdamW for the rest."""
     learning_rate: PositiveFloat = 2e-4
-    """Of AdamW, after the warm-up."""
+    """After the warm-up."""
     weight_decay: NonNegativeFloat = 0.03
-    """Of AdamW."""
+    """Share of a weight that a step at rate 1 would take off."""
     betas: tuple[UnitInterval, UnitInterval] = (0.99, 0.999)
     """Of AdamW: decays of the means of the gradient and of its square."""
     ema_decays: EmaDecays = (0.9999,)

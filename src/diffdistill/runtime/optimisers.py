@@ -39,3 +39,7 @@ class Adam(_WithoutCompiler, torch.optim.Adam):
 
 class AdamW(_WithoutCompiler, torch.optim.AdamW):
     pass
+
+
+class Muon(_WithoutCompiler, torch.optim.Muon):
+    pass

@@ -134,7 +134,7 @@ def _origin(job: Job[stages.Train]) -> dict[str, Any]:
     """What makes two slices one run: neither the length of a slice nor the machine is part of it."""
     settings = job.settings
     origin: dict[str, Any] = {
-        "model": settings.model.model_dump(mode="json"),
+        "model": settings.model.fingerprint(),
         "snapshot_every": settings.snapshot_every,
         "train": settings.train.fingerprint(),
     }

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from diffdistill.diffusion.networks import uvit
 from diffdistill.diffusion.networks.uvit import UViT
@@ -145,3 +146,32 @@ def test_layers_are_those_of_timm() -> None:
     ):
         theirs.load_state_dict(ours.state_dict(), strict=True)
         assert torch.equal(ours(given), theirs(given))
+
+
+@pytest.mark.parametrize(("conditioning", "more"), [("added", ["label_added"]), ("adaptive", ["modulation"])])
+def test_more_conditioning_starts_as_the_published_network(conditioning: str, more: list[str]) -> None:
+    published, network = tiny(num_classes=5), tiny(num_classes=5, conditioning=conditioning)
+    missing = network.load_state_dict(published.state_dict(), strict=False)
+    assert not missing.unexpected_keys and missing.missing_keys
+    assert all(any(name in key for name in more) for key in missing.missing_keys)
+    x, t = torch.randn(3, 3, 4, 4), torch.tensor([0.1, 0.5, 0.9])
+    labels = torch.tensor([4, 0, 2])
+    with torch.no_grad():
+        torch.testing.assert_close(network(x, t, labels), published(x, t, labels), rtol=0, atol=1e-6)
+        for key in missing.missing_keys:
+            network.state_dict()[key].normal_(generator=torch.Generator().manual_seed(0))
+        assert not torch.allclose(network(x, t, labels), published(x, t, labels))
+
+
+def test_adaptive_blocks_against_their_formula() -> None:
+    """x + (1 + g) f((1 + s) norm(x) + b) for attention and MLP, with s, b and g linear in SiLU of the condition."""
+    block = uvit.Block(8, 2, 4.0, qkv_bias=False, skip=False, adaptive=True)
+    assert block.modulation is not None
+    nn.init.normal_(block.modulation.weight)
+    x, condition = torch.randn(3, 5, 8), torch.randn(3, 8)
+    with torch.no_grad():
+        shifts = block.modulation(condition * torch.sigmoid(condition))
+        s1, b1, g1, s2, b2, g2 = (shifts[:, None, 8 * part : 8 * (part + 1)] for part in range(6))
+        h = x + (1 + g1) * block.attn((1 + s1) * block.norm1(x) + b1)
+        expected = h + (1 + g2) * block.mlp((1 + s2) * block.norm2(h) + b2)
+        torch.testing.assert_close(block(x, None, condition), expected)

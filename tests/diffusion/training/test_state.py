@@ -17,18 +17,18 @@ def tensors(state: training.State, path: Path) -> dict[str, torch.Tensor]:
     return {name: value for name, value in tensor_files.load(path)[0].items() if name[:4] not in ("hist", "snap")}
 
 
-@pytest.mark.parametrize("kind", MODELS)
-def test_two_slices_equal_one_long_run(tmp_path: Path, kind: str) -> None:
-    model = MODELS[kind]
-    whole = fresh(model=model)
-    train(whole, until=20)
-    first = fresh(model=model)
-    train(first, until=10)
+@pytest.mark.parametrize(("kind", "optimiser"), [*((kind, "adamw") for kind in MODELS), ("uvit", "muon")])
+def test_two_slices_equal_one_long_run(tmp_path: Path, kind: str, optimiser: str) -> None:
+    model, recipe = MODELS[kind], RECIPE.changed(optimiser=optimiser)
+    whole = fresh(recipe, model)
+    train(whole, recipe, until=20)
+    first = fresh(recipe, model)
+    train(first, recipe, until=10)
     first.save(tmp_path / "10.safetensors", {})
-    second = fresh(model=model)
+    second = fresh(recipe, model)
     second.load(tmp_path / "10.safetensors", same_slice=False)
     assert second.iteration == 10 and not second.snapshots
-    train(second, until=20)
+    train(second, recipe, until=20)
     groups = tensors(whole, tmp_path / "a.safetensors")
     assert {name.split(".")[0] for name in groups} == {"network", "ema", "first_moment", "second_moment"}
     assert same(groups, tensors(second, tmp_path / "b.safetensors"))

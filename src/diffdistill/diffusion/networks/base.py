@@ -63,6 +63,10 @@ class Network(nn.Module):
         """Modules that are compiled one by one for sampling; by default the network as a whole."""
         return [self]
 
+    def hidden_matrices(self) -> Sequence[nn.Parameter]:
+        """Weights (out, in) of linear layers between hidden features, which Muon can step; none by default."""
+        return []
+
     def adapt_start_weights(self, found: dict[str, Tensor], ours: Mapping[str, Tensor]) -> list[str]:
         """Change start weights of an unconditional network in place to fit this one; returns what was newly made."""
         return []

@@ -1,9 +1,10 @@
 """U-ViT: a vision transformer whose first and second half are joined by long skip connections.
 
-Bao et al. 2023, "All are Worth Words" (arXiv 2209.12152). State-dict keys are those of the published weights.
+Bao et al. 2023, "All are Worth Words" (arXiv 2209.12152). State-dict keys are those of the published weights. With
+conditioning `added` or `adaptive` there are further ones, which start at 0: the network begins as the published one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Self
 
 import torch
@@ -71,22 +72,35 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """One transformer layer; in the second half it first merges the skip connection."""
+    """One transformer layer; in the second half it first merges the skip connection.
 
-    def __init__(self, dim: int, num_heads: int, mlp_ratio: float, qkv_bias: bool, skip: bool) -> None:
+    adaptive: the condition scales and shifts what enters attention and MLP, and scales what they add (Peebles and Xie
+    2023, arXiv 2212.09748, adaLN-Zero, with gates around 1 in place of 0).
+    """
+
+    def __init__(
+        self, dim: int, num_heads: int, mlp_ratio: float, qkv_bias: bool, skip: bool, adaptive: bool = False
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim)
         self.attn = Attention(dim, num_heads, qkv_bias)
         self.norm2 = nn.LayerNorm(dim)
         self.mlp = Mlp(dim, int(dim * mlp_ratio))
         self.skip_linear = nn.Linear(2 * dim, dim) if skip else None
+        self.modulation = nn.Linear(dim, 6 * dim) if adaptive else None
 
-    def forward(self, x: Tensor, skip: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, skip: Tensor | None = None, condition: Tensor | None = None) -> Tensor:
+        """x: (B, L, D); condition: (B, D), for adaptive blocks -> like x."""
         if self.skip_linear is not None:
             assert skip is not None
             x = self.skip_linear(torch.cat([x, skip], dim=-1))
-        x = x + self.attn(self.norm1(x))
-        return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+        if self.modulation is None:
+            x = x + self.attn(self.norm1(x))
+            return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
+        assert condition is not None
+        parts = self.modulation(F.silu(condition))[:, None].chunk(6, dim=2)  # each (B, 1, D)
+        x = x + (1 + parts[2]) * self.attn((1 + parts[0]) * self.norm1(x) + parts[1])
+        return x + (1 + parts[5]) * self.mlp((1 + parts[3]) * self.norm2(x) + parts[4])  # type: ignore[no-any-return]
 
 
 class UViT(Network):
@@ -105,6 +119,7 @@ class UViT(Network):
         num_classes: int | None = None,
         mlp_time_embed: bool = False,
         augment_dim: int = 0,
+        conditioning: str = "tokens",
     ) -> None:
         super().__init__()
         if img_size % patch_size:
@@ -126,8 +141,11 @@ class UViT(Network):
         self.side = img_size // patch_size
         self.pos_embed = nn.Parameter(torch.zeros(1, self.extras + self.side**2, embed_dim))
 
+        self.label_added = nn.Embedding(num_classes, embed_dim) if num_classes and conditioning == "added" else None
+        adaptive = conditioning == "adaptive"
+
         def blocks(count: int, skip: bool) -> list[Block]:
-            return [Block(embed_dim, num_heads, mlp_ratio, qkv_bias, skip) for _ in range(count)]
+            return [Block(embed_dim, num_heads, mlp_ratio, qkv_bias, skip, adaptive) for _ in range(count)]
 
         self.in_blocks = nn.ModuleList(blocks(depth // 2, skip=False))
         self.mid_block = blocks(1, skip=False)[0]
@@ -137,18 +155,32 @@ class UViT(Network):
         self.final_layer = nn.Conv2d(in_chans, in_chans, 3, padding=1)
         nn.init.normal_(self.pos_embed, std=0.02)
         self.apply(_initialise)
+        for block in self.compiled_layers():
+            if block.modulation is not None:
+                nn.init.zeros_(block.modulation.weight)
+        if self.label_added is not None:
+            nn.init.zeros_(self.label_added.weight)
 
     @classmethod
     def from_model(cls, model: UViTModel, sizes: Sizes) -> Self:
         """Build from the block of the config. Raises ValueError if block and sizes do not fit."""
         return cls(
             sizes.side, model.patch_size, sizes.image_shape[0], model.embed_dim, model.depth, model.num_heads,
-            model.mlp_ratio, num_classes=sizes.labels, augment_dim=sizes.augment_dim,
+            model.mlp_ratio, num_classes=sizes.labels, augment_dim=sizes.augment_dim, conditioning=model.conditioning,
         )  # fmt: skip
 
-    def compiled_layers(self) -> Sequence[nn.Module]:
+    def compiled_layers(self) -> list[Block]:
         """The blocks: all of a kind share one compilation, whatever the depth."""
-        return [*self.in_blocks, self.mid_block, *self.out_blocks]
+        return [block for block in self.modules() if isinstance(block, Block)]
+
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """The matrices of the blocks, without those of the condition."""
+        return [
+            parameter
+            for block in self.compiled_layers()
+            for name, parameter in block.named_parameters()
+            if parameter.ndim == 2 and not name.startswith("modulation")
+        ]
 
     def adapt_start_weights(self, found: dict[str, Tensor], ours: Mapping[str, Tensor]) -> list[str]:
         """Add the position of the label's token, which stands before that of the time."""
@@ -169,17 +201,22 @@ class UViT(Network):
         time = self.time_embed(embedding)  # (B, D)
         if self.augment_embed is not None and augmentation is not None:
             time = time + self.augment_embed(augmentation.to(time.dtype))
+        condition = time
+        if self.label_added is not None:
+            patches = patches + self.label_added(y)[:, None]
         tokens = [time[:, None], patches]
         if self.label_emb is not None:
-            tokens.insert(0, self.label_emb(y)[:, None])
+            label = self.label_emb(y)
+            tokens.insert(0, label[:, None])
+            condition = time + label
         h = torch.cat(tokens, dim=1) + self.pos_embed  # (B, extras + L, D)
         skips = []
         for block in self.in_blocks:
-            h = block(h)
+            h = block(h, None, condition)
             skips.append(h)
-        h = self.mid_block(h)
+        h = self.mid_block(h, None, condition)
         for block in self.out_blocks:
-            h = block(h, skips.pop())
+            h = block(h, skips.pop(), condition)
         h = self.decoder_pred(self.norm(h))[:, self.extras :]  # (B, L, p * p * C)
         p, C = self.patch_size, self.in_chans
         h = h.reshape(-1, self.side, self.side, p, p, C).permute(0, 5, 1, 3, 2, 4)  # (B, C, rows, p, columns, p)

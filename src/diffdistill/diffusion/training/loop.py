@@ -98,9 +98,7 @@ def train(
 def _update(state: State, recipe: Recipe) -> float:
     """One step of the optimiser and of every EMA; returns the learning rate."""
     rate = learning_rate_at(state.iteration, recipe)
-    for group in state.optimiser.param_groups:
-        group["lr"] = rate
-    state.optimiser.step()
+    state.optimiser.step(rate)
     for weights, decay in zip(state.emas, recipe.ema_decays, strict=True):
         ema.update(weights, state.denoiser.network, ema.decay_at(state.iteration, decay))
     state.iteration += 1
