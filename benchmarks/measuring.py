@@ -1,6 +1,7 @@
 """Pairs of measurements, reference and ours in turn, so that other load on the machine slows both."""
 
 import argparse
+import os
 import platform
 import statistics
 import subprocess
@@ -69,10 +70,11 @@ def processor_class(device: torch.device = CPU) -> str:
     """The kind of processor that ratios depend on most: its vector instructions, or the name of the GPU."""
     if device.type == "cuda":
         return f"GPU: {torch.cuda.get_device_name(device)}"
-    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than the oldest torch we take
-    if not found.get("avx512_f"):
-        return "AVX2 only" if found.get("avx2") else platform.machine()
-    return "AVX-512 with bfloat16" if found.get("avx512_bf16") else "AVX-512"
+    found = devices.processor_instructions()
+    if "avx512_f" not in found:
+        limited = "ATEN_CPU_CAPABILITY" in os.environ  # the libraries beside torch take variables of their own
+        return ("limited to AVX2" if limited else "AVX2 only") if "avx2" in found else platform.machine()
+    return "AVX-512 with bfloat16" if "avx512_bf16" in found else "AVX-512"
 
 
 def machine() -> str:

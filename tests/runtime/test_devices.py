@@ -56,6 +56,8 @@ def test_auto_precision_is_what_the_processor_multiplies(
     cpu = torch.device("cpu")
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert devices.precision("auto", cpu) == expected
+    monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
+    assert devices.precision("auto", cpu) == torch.float32
     assert devices.precision("float32", cpu) == torch.float32 and devices.precision("bfloat16", cpu) == torch.bfloat16
 
 

@@ -64,12 +64,16 @@ def precision(wanted: str, device: torch.device) -> torch.dtype:
         if device.type == "cuda":
             native = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
-            found: dict[str, bool] = getattr(
-                torch.cpu, "get_capabilities", dict
-            )()  # newer than the oldest torch we take
-            native = any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
+            native = not processor_instructions().isdisjoint({"avx512_bf16", "amx_bf16"})
         wanted = "bfloat16" if native else "float32"
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
+
+
+def processor_instructions() -> set[str]:
+    """Names of the instruction sets that torch uses here; ATEN_CPU_CAPABILITY limits them, as it limits torch."""
+    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # newer than the oldest torch we take
+    limited = os.environ.get("ATEN_CPU_CAPABILITY", "").lower() in ("default", "avx2")
+    return {name for name, there in found.items() if there and not (limited and name.startswith(("avx512", "amx")))}
 
 
 def synchronise(device: torch.device) -> None:
