@@ -9,7 +9,7 @@ import pytest
 from diffdistill.config.stages import ExperimentFiles
 from diffdistill.report import diagnosis
 from diffdistill.report.results import Experiment, SetFacts
-from tests.report.conftest import FINISHED, Make
+from tests.report.conftest import FINISHED, REFINED, Make
 
 HEALTHY: dict[str, Any] = {
     "distilled": 0.98, "random": 0.99, "real": 0.99, "images": 5000, "last": 1.0, "agreement": 0.99, "recall": 0.9,
@@ -105,7 +105,16 @@ def test_a_selection_is_compared_with_what_it_was_selected_from() -> None:
     assert "selection" not in answered(case())["How good is it?"]
     found = answered(case(more={"all-samples": 0.99, "random-samples": 0.9}))["How good is it?"]
     assert "as many random samples reach 0.9000 ± 0.0000; all 9,000 samples reach 0.9900" in found
-    assert "The set is a selection: all 9,000" in answered(case(more={"all-samples": 0.99}))["How good is it?"]
+    selected = case(more={"all-samples": 0.99})
+    assert "The set is a selection: all 9,000" in answered(selected)["How good is it?"]
+    refined = replace(selected, refined=REFINED)
+    assert "The set is refined from samples: all 9,000" in answered(refined)["How good is it?"]
+
+
+def test_a_refined_set_of_few_images_is_made_larger_by_its_own_key() -> None:
+    few = case(images=100, random=0.95)
+    assert "Sample more" in answered(few)["What to change?"]
+    assert answered(replace(few, refined=REFINED))["What to change?"] == "Raise refine.images_per_class."
 
 
 def test_a_flagged_set_is_not_called_private() -> None:

@@ -39,7 +39,7 @@ def answers(experiment: Experiment) -> list[Answer]:
     limits = list(_limits(experiment, rows))
     found = limits or ([NOTHING] if _sampled(experiment) else [])
     answered = [
-        Answer("How good is it?", list(_quality(rows))),
+        Answer("How good is it?", list(_quality(experiment, rows))),
         Answer("How large is it?", list(size(experiment))),
         Answer("What limits it?", [limit for limit, _ in found]),
         Answer(
@@ -84,7 +84,7 @@ def size(experiment: Experiment) -> Iterator[str]:
         yield f"{len(images.empty_classes):,} of its {len(images.classes):,} classes have no image."
 
 
-def _quality(rows: dict[str, Any]) -> Iterator[str]:
+def _quality(experiment: Experiment, rows: dict[str, Any]) -> Iterator[str]:
     if "distilled" not in rows:
         return
     distilled, random, real = rows["distilled"], rows.get("real-random"), rows.get("real")
@@ -98,7 +98,8 @@ def _quality(rows: dict[str, Any]) -> Iterator[str]:
         samples = rows["all-samples"]
         compared.append(f"all {samples['images']:,} samples reach {_accuracy(samples)}")
     if compared:
-        yield f"The set is a selection: {'; '.join(compared)}."
+        what = "a selection" if experiment.refined is None else "refined from samples"
+        yield f"The set is {what}: {'; '.join(compared)}."
     if random is not None and (real is None or random["images"] < real["images"]):
         difference = distilled["mean"] - random["mean"]
         more = "more" if difference >= 0 else "less"
