@@ -29,6 +29,7 @@ import yaml
 from torch import Tensor
 
 from benchmarks import small_page
+from benchmarks.measuring import machine
 from diffdistill import config
 from diffdistill.classify import training
 from diffdistill.config.refine import Refine
@@ -154,13 +155,15 @@ def refined(task: Task, block: Refine, start: ImageSet) -> Refined:
 
     def validate(stored: Tensor) -> float:
         images, labels = sets.train_set(stored, block.factor)
-        return statistics.mean(
+        found = [
             training.accuracy(
                 task.classifier(images, labels, seed, "convnet", protocol),
                 task.validation.images, task.validation.labels,
             )
             for seed in block.validation_seeds
-        )  # fmt: skip
+        ]  # fmt: skip
+        print(f"validation {statistics.mean(found):.4f}", flush=True)
+        return statistics.mean(found)
 
     state = State.start(values, block.learning_rate, block.betas)
     refiner = Refiner(
@@ -172,8 +175,6 @@ def refined(task: Task, block: Refine, start: ImageSet) -> Refined:
         validate, kept.append, lambda state: None,
     )  # fmt: skip
     refiner.run(state)
-    for row in state.history:
-        print(f"iteration {row[0]:.0f}: validation {row[1]:.4f} after {row[2]:.0f} s", flush=True)
     images, labels = sets.train_set(kept[-1], block.factor)
     best = max(row[1] for row in state.history)
     return Refined(images, labels, state.seconds, state.iteration, best, refiner.ended)
@@ -233,7 +234,8 @@ def record(task: Task, name: str, per_class: int, generated: ImageSet | None, gi
         for way in given.ways:
             count = given.trainings or (5 if architecture == "convnet" else 3)
             accuracies, images = measured(task, architecture, way, count, made)
-            one = {**row, "architecture": architecture, "way": way, "images": images, "accuracies": accuracies}
+            one = {**row, "architecture": architecture, "way": way, "images": images, "accuracies": accuracies,
+                   "machine": machine()}  # fmt: skip
             with ROWS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(one) + "\n")
             print(f"{name}, {per_class} per class, {architecture}, {way}: {small_page.cell(one)}", flush=True)
