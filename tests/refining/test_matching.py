@@ -66,6 +66,16 @@ def test_a_resumed_run_has_the_bits_of_one_that_was_never_stopped(kind: str, tmp
     assert (tmp_path / "whole.safetensors").read_bytes() == (tmp_path / "resumed.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize(("decay", "expected"), [("none", [1, 1, 1, 1]), ("linear", [1, 0.75, 0.5, 0.25])])
+def test_the_rate_of_each_iteration(decay: str, expected: list[float]) -> None:
+    setting, found = Setting(decay=decay, iterations=4, learning_rate=0.02), []
+    state = setting.start()
+    for iteration in range(4):
+        setting.run(state, until=iteration + 1)
+        found.append(state.optimiser.param_groups[0]["lr"] / 0.02)
+    assert found == pytest.approx(expected)
+
+
 def test_seeds_decide_the_set() -> None:
     ends = []
     for seed in (3, 3, 4):

@@ -117,8 +117,17 @@ def test_progress_of_other_settings_is_left_and_of_fewer_iterations_is_used(
     stopped_at(4, monkeypatch, folder, "refined", start="real")
     assert refine(folder, start="real", iterations=9) == 0
     assert "resuming from" in capsys.readouterr().err
-    stopped_at(4, monkeypatch, folder, "refined", start="real")
-    assert refine(folder, start="real", seed=2) == 0
+    for other in ({"seed": 2}, {"decay": "linear"}):
+        stopped_at(4, monkeypatch, folder, "refined", start="real")
+        assert refine(folder, start="real", **other) == 0
+        assert "made with other settings; starting over" in capsys.readouterr().err
+
+
+def test_a_decay_reaches_zero_where_it_was_meant_to(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped_at(4, monkeypatch, folder, "refined", start="real", decay="linear")
+    assert refine(folder, start="real", decay="linear", iterations=9) == 0
     assert "made with other settings; starting over" in capsys.readouterr().err
 
 

@@ -36,6 +36,8 @@ class Refine(Block):
     """Real images per class and iteration."""
     learning_rate: PositiveFloat = 0.01
     """Of Adam, for images in 0..1 divided by the protocol's std, or for noise."""
+    decay: Literal["none", "linear"] = "none"
+    """Of the learning rate; linear: to 0 at the last iteration, which a budget should then not cut short."""
     betas: tuple[UnitInterval, UnitInterval] = (0.5, 0.99)
     """Of Adam: decays of the means of the gradient and of its square."""
     network_iterations: PositiveInt = 1
@@ -89,6 +91,10 @@ class Refine(Block):
             "validation": protocol.model_copy(update=quarter),
         }
         return self.model_copy(update={name: value for name, value in values.items() if getattr(self, name) is None})
+
+    def learning_rate_at(self, iteration: int) -> float:
+        """Of iteration 0, 1, …"""
+        return self.learning_rate * (1 - iteration / self.iterations if self.decay == "linear" else 1)
 
     @property
     def from_samples(self) -> bool:

@@ -121,6 +121,7 @@ def step(state: State, real: Real, members: Sequence[Tensor], parameters: Parame
         total += loss.item()
     if not torch.isfinite(torch.tensor(total)):
         raise UserError(f"the matching loss of iteration {state.iteration} is {total}; lower the learning rate")
+    state.optimiser.param_groups[0]["lr"] = block.learning_rate_at(state.iteration)
     state.optimiser.step()
     with torch.no_grad():
         parameters.project(state.values)

@@ -144,9 +144,11 @@ def _latent(
 
 
 def _metadata(job: Job[stages.Refine], block: Refine, train: ImageSet) -> dict[str, str]:
-    """Of the refined set; `origin` decides whether a state belongs to this run, which its length and budget do not."""
+    """Of the refined set; `origin` decides whether a state belongs to this run, which its budget does not."""
     made_from = provenance.of(job.settings, job.inputs, devices.best_device())
-    deciding = block.model_dump(mode="json", exclude={"iterations", "budget_seconds", "save_seconds"})
+    # with a decay the iterations decide the rate of each of them
+    plain = {"iterations", "decay"} if block.decay == "none" else set[str]()
+    deciding = block.model_dump(mode="json", exclude={"budget_seconds", "save_seconds", *plain})
     origin = {"refine": deciding, "protocol": made_from["settings"]["protocol"], "inputs": made_from["inputs"]}
     titles = {name: train.metadata[name] for name in ("class_titles",) if name in train.metadata}
     return {
