@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from diffdistill.classify.convnet import ConvNet
-from diffdistill.refining import distribution_matching, gradient_matching
+from diffdistill.refining import distribution_matching, gradient_matching, mmd
 from diffdistill.runtime.seeds import generator
 
 CLASSES, REAL, SYNTHETIC = 3, 5, 2
@@ -38,6 +38,34 @@ def test_distribution_matching_is_the_squared_distance_of_class_means(network: C
     assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_mmd_is_the_mean_of_kernels_over_all_pairs(network: ConvNet) -> None:
+    real, synthetic = images(REAL, "real"), images(SYNTHETIC, "synthetic")
+    expected = 0.0
+    for label in range(CLASSES):
+        a, b = ([network.features(one[None])[0].tolist() for one in batch[label]] for batch in (real, synthetic))
+
+        def squared(x: list[float], y: list[float]) -> float:
+            return math.fsum((one - other) ** 2 for one, other in zip(x, y, strict=True))
+
+        scale = math.fsum(squared(x, y) for x in a for y in a) / len(a) ** 2
+
+        def mean(one: list[list[float]], other: list[list[float]], scale: float = scale) -> float:
+            kernels = [math.exp(-squared(x, y) / (c * scale)) for x in one for y in other for c in (0.25, 1, 4)]
+            return math.fsum(kernels) / (len(one) * len(other))
+
+        expected += mean(a, a) - 2 * mean(a, b) + mean(b, b)
+    assert mmd.loss(network, real, synthetic, torch.arange(CLASSES)).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_equal_means_are_no_equal_distributions(network: ConvNet) -> None:
+    """What distribution_matching cannot tell apart, mmd can: features whose spread alone differs."""
+    real = torch.randn(CLASSES, 64, 5, generator=generator("features"))
+    real -= real.mean(dim=1, keepdim=True)
+    narrow = real / 3
+    assert distribution_matching.mean_distance(real, narrow).item() == pytest.approx(0, abs=1e-6)
+    assert mmd.discrepancy(real, narrow).item() > 0.1 > abs(mmd.discrepancy(real, real.clone()).item())
+
+
 def cosine_distance(real: Tensor, synthetic: Tensor) -> float:
     """The sum over a layer's outputs of 1 - cosine; both (out, …)."""
     total = 0.0
@@ -61,7 +89,7 @@ def test_gradient_matching_is_the_sum_of_layers_cosine_distances(network: ConvNe
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("module", [distribution_matching, gradient_matching])
+@pytest.mark.parametrize("module", [distribution_matching, mmd, gradient_matching])
 def test_a_set_like_the_real_one_has_no_distance_and_the_gradient_reaches_only_the_set(
     module: object, network: ConvNet
 ) -> None:
@@ -76,7 +104,7 @@ def test_a_set_like_the_real_one_has_no_distance_and_the_gradient_reaches_only_t
 def test_the_gradient_of_the_matching_loss_is_its_slope(network: ConvNet) -> None:
     network = network.double()
     real, synthetic = images(REAL, "real").double(), images(SYNTHETIC, "synthetic").double().requires_grad_(True)
-    for module in (distribution_matching, gradient_matching):
+    for module in (distribution_matching, mmd, gradient_matching):
 
         def loss(x: Tensor, module: object = module) -> Tensor:
             return module.loss(network, real, x, torch.arange(CLASSES))

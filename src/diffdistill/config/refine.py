@@ -12,9 +12,9 @@ from diffdistill.config.sampling import Solver
 class Refine(Block):
     """How a small set is refined, until networks react to it as to the train split."""
 
-    method: Literal["distribution_matching", "gradient_matching"] = "distribution_matching"
-    """distribution_matching: class means in the features of random ConvNets; gradient_matching: gradients of a
-    ConvNet's weights, several times slower."""
+    method: Literal["distribution_matching", "mmd", "gradient_matching"] = "distribution_matching"
+    """distribution_matching: class means in the features of random ConvNets; mmd: whole distributions there, by their
+    maximum mean discrepancy; gradient_matching: gradients of a ConvNet's weights, several times slower."""
     start: Literal["generated", "real", "noise"] = "generated"
     """generated: images of the selection; real: of the train split; noise: nothing is sampled."""
     start_pick: Literal["modes", "random"] = "modes"

@@ -16,12 +16,16 @@ from diffdistill.config.refine import Refine
 from diffdistill.data.augment import augment
 from diffdistill.data.batches import batch_indices
 from diffdistill.errors import UserError
-from diffdistill.refining import distribution_matching, gradient_matching
+from diffdistill.refining import distribution_matching, gradient_matching, mmd
 from diffdistill.refining.parameters import Parametrisation
 from diffdistill.refining.state import State
 from diffdistill.runtime.seeds import derive_seed, generator
 
-LOSSES = {"distribution_matching": distribution_matching.loss, "gradient_matching": gradient_matching.loss}
+LOSSES = {
+    "distribution_matching": distribution_matching.loss,
+    "mmd": mmd.loss,
+    "gradient_matching": gradient_matching.loss,
+}
 IMAGES_AT_ONCE = 2048
 """Real images that pass through a network together: memory stays flat in the number of classes."""
 
