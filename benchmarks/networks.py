@@ -80,6 +80,13 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "unet-p2-64-1-2, v": with_settings(_unet(64, 1, 2, patch_size=2), ["model.prediction=v"]),
     "unet-p2-48-1-2, v": with_settings(_unet(48, 1, 2, patch_size=2), ["model.prediction=v"]),
     "uvit, v": {"model": {"prediction": "v"}},
+    "uvit, v, added": {"model": {"prediction": "v", "conditioning": "added"}},
+    "uvit, v, adaptive": {"model": {"prediction": "v", "conditioning": "adaptive"}},
+    "uvit, v, muon": {"model": {"prediction": "v"}, "train": {"optimiser": "muon"}},
+    "uvit, v, adaptive, muon": {
+        "model": {"prediction": "v", "conditioning": "adaptive"},
+        "train": {"optimiser": "muon"},
+    },
     "unet-p2-96-1-2": _unet(96, 1, 2, patch_size=2),
     "unet-p2-32-1-2": _unet(32, 1, 2, patch_size=2),
 }
@@ -202,6 +209,7 @@ def measured(task: Task, changes: Mapping[str, Any], seconds: float, seed: int, 
         "accuracy": round(task.accuracy(task.fitted(samples, 0)), 4),
         "images_per_second": round(speed, 1),
         "processor": processor_class(),
+        "machine": machine(),
     }
 
 
@@ -227,7 +235,8 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
         names = sorted({row["network"] for row in found})
         same = {name: [row for row in found if row["network"] == name] for name in names}
         lines += [_line(name, same[name]) for name in sorted(names, key=lambda name: -_median(same[name], "accuracy"))]
-    return "\n".join(lines) + "\n"
+    machines = dict.fromkeys(str(row.get("machine", "a machine that was not recorded")) for row in rows)
+    return "\n".join([*lines, "", *(f"On {machine}." for machine in machines)]) + "\n"
 
 
 def _line(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -251,8 +260,8 @@ INTRODUCTION = f"""# Networks at equal seconds of training
 Written by `python -m benchmarks.networks page` from the rows in networks.jsonl, each appended when it was measured.
 One ConvNet on what a network samples with 8 evaluations per image, tested on images held out of the train split:
 {10 * HELD_OUT:,} of Fashion-MNIST, 400 digits. Medians over networks; in brackets the range and their number. Training
-and sampling in process time of one thread; `p2`: patch size 2, then channels and multipliers; `v`: prediction.
-On {machine()}."""
+and sampling in process time of one thread; `p2`: patch size 2, then channels and multipliers; `v`: prediction;
+`added` and `adaptive`: how the label enters a U-ViT; `muon`: the optimiser of its matrices."""
 HEAD = (
     "| network | parameters | iterations | loss | label agreement | images | accuracy | images per second |\n"
     "|---|---|---|---|---|---|---|---|"
@@ -272,10 +281,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown := set(names) - NETWORKS.keys():
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(NETWORKS)}")
     devices.set_up(1)
-    task, rows = getattr(Task, given.data)(given.toy), list[dict[str, Any]]()
+    task, rows = getattr(Task, given.data)(given.toy) if names else None, list[dict[str, Any]]()
     for seconds in [0.5] if given.toy else given.seconds:
         for seed in given.seeds:
             for name in names:
+                assert task is not None
                 changes = with_settings(NETWORKS[name], given.settings)
                 row = measured(task, changes, seconds, seed, 20 if given.toy else given.images)
                 rows.append({"data": given.data, "network": " ".join([name, *given.settings]), **row})
