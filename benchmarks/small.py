@@ -47,16 +47,20 @@ ROWS = FOLDER / "small.jsonl"
 CPU = torch.device("cpu")
 DIGITS = {"iterations": 1500, "width": 32}
 FASHION = {
-    "iterations": 1500,
-    "width": 32,
-    "validate_every": 750,
+    "method": "mmd",
+    "iterations": 1600,
+    "validate_every": 400,
     "factor": 2,
-    "budget_seconds": 1500,
+    "width": 32,
+    "decay": "linear",
+    "network_iterations": 40,
+    "network_steps": 4,
+    "network_batch": 64,
     "validation_seeds": [0],
 }
 SETTINGS: dict[str, dict[int, dict[str, Any]]] = {
     "digits": {1: DIGITS, 10: DIGITS, 50: DIGITS},
-    "fashion": {1: FASHION, 10: FASHION, 50: FASHION},
+    "fashion": {1: {**FASHION, "iterations": 800}, 10: FASHION, 50: FASHION},
 }
 """By data and images per class; found on validation alone."""
 

@@ -23,6 +23,8 @@ experiments:
     source: {{urls: [], checksum: null, path: {shared}/data/cifar-100-python.tar.gz}}
     refine:
       iterations: 2
+      network_iterations: 2
+      network_steps: 1
       validate_every: 2
       batch_real: 2
       width: 8
