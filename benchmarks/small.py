@@ -197,7 +197,7 @@ def measured(
     return accuracies, len(images)
 
 
-def kept(task: Task, name: str, block: Refine, source: ImageSet) -> tuple[ImageSet, dict[str, Any]]:
+def refined_once(task: Task, name: str, block: Refine, source: ImageSet) -> tuple[ImageSet, dict[str, Any]]:
     """The refined set, and what its row says of it; made again only if the kept one has other settings."""
     path = FOLDER.parent / "data/small" / f"{task.name}-{name}-{block.images_per_class}.safetensors"
     settings = block.model_dump(mode="json")
@@ -225,7 +225,7 @@ def record(task: Task, name: str, per_class: int, generated: ImageSet | None, gi
     if kind == "refined":
         changes = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in given.settings)}
         values = {"start": how, "images_per_class": per_class, **SETTINGS[task.name][per_class], **changes}
-        whole, about = kept(task, name, config.read(Refine, values, "refine"), source)
+        whole, about = refined_once(task, name, config.read(Refine, values, "refine"), source)
         row |= about
 
     def made(seed: int) -> tuple[Tensor, Tensor]:
@@ -236,7 +236,7 @@ def record(task: Task, name: str, per_class: int, generated: ImageSet | None, gi
 
     for architecture in given.architectures:
         for way in given.ways:
-            count = given.trainings or (5 if architecture == "convnet" else 3)
+            count = given.trainings or small_page.trainings(architecture)
             accuracies, images = measured(task, architecture, way, count, made)
             one = {**row, "architecture": architecture, "way": way, "images": images, "accuracies": accuracies,
                    "machine": machine()}  # fmt: skip

@@ -24,11 +24,16 @@ WAYS = {
 """How classifiers are trained: the end of a table's heading."""
 
 
+def trainings(architecture: str) -> int:
+    """How many networks are trained on a set where nothing else is said."""
+    return 5 if architecture == "convnet" else 3
+
+
 def cell(row: dict[str, Any]) -> str:
     """Mean and standard deviation, per cent, and the number of trainings where it is not the usual one."""
     accuracies = row["accuracies"]
     spread = f" ± {100 * statistics.stdev(accuracies):.1f}" if len(accuracies) > 1 else ""
-    unusual = len(accuracies) != (5 if row["architecture"] == "convnet" else 3)
+    unusual = len(accuracies) != trainings(row["architecture"])
     return f"{100 * statistics.mean(accuracies):.1f}{spread}{f' ({len(accuracies)})' if unusual else ''}"
 
 

@@ -4,7 +4,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 from urllib.parse import urlsplit
@@ -97,6 +97,10 @@ class Block(BaseModel):
     def changed(self, **values: Any) -> Self:
         """A copy with other values, checked like any block. Raises ValueError if they do not fit."""
         return type(self).model_validate(self.model_dump() | values)
+
+    def at_defaults(self, names: Iterable[str]) -> set[str]:
+        """Those of these keys whose value is the default."""
+        return {name for name in names if getattr(self, name) == type(self).model_fields[name].default}
 
 
 B = TypeVar("B", bound=Block)

@@ -26,8 +26,7 @@ class ModelBlock(Block):
 
     def fingerprint(self) -> dict[str, Any]:
         """All values; switches at their defaults are left out, so that states from before they were known go on."""
-        off = {name for name in self.switches if getattr(self, name) == type(self).model_fields[name].default}
-        return self.model_dump(mode="json", exclude=off)
+        return self.model_dump(mode="json", exclude=self.at_defaults(self.switches))
 
 
 class UViTModel(ModelBlock):

@@ -8,6 +8,8 @@ and any number of images. What the two share are the defaults of `Protocol`.
 from collections.abc import Mapping
 from typing import Any
 
+from diffdistill.config.refine import Refine
+
 EPOCHS: Mapping[str, int] = {"track1": 1001, "track2": 101}
 TRACK1_PER_CLASS = 10
 NORMALISATION: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
@@ -50,4 +52,4 @@ def _per_class(experiment: Mapping[str, Any]) -> Any:
         return select.get("per_class") if isinstance(select, Mapping) else None
     if not isinstance(refine, Mapping) or refine.get("factor", 1) != 1:
         return None  # a stored image would count as several
-    return refine.get("images_per_class", TRACK1_PER_CLASS)
+    return refine.get("images_per_class", Refine.model_fields["images_per_class"].default)

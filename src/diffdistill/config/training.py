@@ -255,8 +255,7 @@ class Train(Recipe):
 
         Switches at their defaults are left out: states from before they were known go on.
         """
-        off = {name for name in SWITCHES if getattr(self, name) == type(self).model_fields[name].default}
-        return self.model_dump(mode="json", exclude={*RUNTIME_KEYS, *off, "start"})
+        return self.model_dump(mode="json", exclude={*RUNTIME_KEYS, *self.at_defaults(SWITCHES), "start"})
 
 
 class Tune(OptimiserSettings):

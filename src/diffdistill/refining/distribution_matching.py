@@ -13,10 +13,15 @@ def mean_distance(real: Tensor, synthetic: Tensor) -> Tensor:
     return (real.mean(dim=1) - synthetic.mean(dim=1)).square().sum()
 
 
+def features_by_class(network: ConvNet, real: Tensor, synthetic: Tensor) -> tuple[Tensor, Tensor]:
+    """Features (K, B, F) and (K, n, F) of images (K, B, C, H, W) and (K, n, C, H, W); real ones have no gradient."""
+    features = [network.embed(x.flatten(0, 1)).reshape(*x.shape[:2], -1) for x in (real.detach(), synthetic)]
+    return features[0].detach(), features[1]
+
+
 def loss(network: ConvNet, real: Tensor, synthetic: Tensor, classes: Tensor) -> Tensor:
     """The distance in the network's features, with a gradient for `synthetic` alone.
 
     real: (K, B, C, H, W), synthetic: (K, n, C, H, W), normalised and augmented; classes: (K,), not needed here.
     """
-    features = [network.embed(x.flatten(0, 1)).reshape(*x.shape[:2], -1) for x in (real.detach(), synthetic)]
-    return mean_distance(features[0].detach(), features[1])
+    return mean_distance(*features_by_class(network, real, synthetic))

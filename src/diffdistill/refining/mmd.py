@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from diffdistill.classify.convnet import ConvNet
+from diffdistill.refining.distribution_matching import features_by_class
 
 BANDWIDTHS = (0.25, 1.0, 4.0)
 """Of the Gaussian kernels, as multiples of the mean squared distance between a class's real images."""
@@ -37,5 +38,4 @@ def loss(network: ConvNet, real: Tensor, synthetic: Tensor, classes: Tensor) -> 
 
     real: (K, B, C, H, W), synthetic: (K, n, C, H, W), normalised and augmented; classes: (K,), not needed here.
     """
-    features = [network.embed(x.flatten(0, 1)).reshape(*x.shape[:2], -1) for x in (real.detach(), synthetic)]
-    return discrepancy(features[0].detach(), features[1])
+    return discrepancy(*features_by_class(network, real, synthetic))

@@ -98,9 +98,10 @@ class Block(nn.Module):
             x = x + self.attn(self.norm1(x))
             return x + self.mlp(self.norm2(x))  # type: ignore[no-any-return]
         assert condition is not None
-        parts = self.modulation(F.silu(condition))[:, None].chunk(6, dim=2)  # each (B, 1, D)
-        x = x + (1 + parts[2]) * self.attn((1 + parts[0]) * self.norm1(x) + parts[1])
-        return x + (1 + parts[5]) * self.mlp((1 + parts[3]) * self.norm2(x) + parts[4])  # type: ignore[no-any-return]
+        modulation = self.modulation(F.silu(condition))[:, None]  # (B, 1, 6 D)
+        scale1, shift1, gate1, scale2, shift2, gate2 = modulation.chunk(6, dim=2)
+        x = x + (1 + gate1) * self.attn((1 + scale1) * self.norm1(x) + shift1)
+        return x + (1 + gate2) * self.mlp((1 + scale2) * self.norm2(x) + shift2)  # type: ignore[no-any-return]
 
 
 class UViT(Network):

@@ -9,6 +9,8 @@ from diffdistill.runtime import optimisers
 
 ADAMW, MUON = ("exp_avg", "exp_avg_sq"), ("momentum_buffer",)
 """Names that torch gives the moments of a parameter: the first, and for AdamW the second."""
+Part = tuple[torch.optim.Optimizer, tuple[str, ...]]
+"""What steps a parameter, and the names of its moments."""
 
 
 class Optimiser:
@@ -24,15 +26,17 @@ class Optimiser:
         hidden = list(network.hidden_matrices()) if recipe.optimiser == "muon" else []
         if recipe.optimiser == "muon" and not hidden:
             raise ValueError("train.optimiser 'muon' steps along hidden matrices, and this network has none; use adamw")
-        self._of_muon = {id(parameter) for parameter in hidden}
-        rest = [parameter for parameter in network.parameters() if id(parameter) not in self._of_muon]
+        of_muon = set(hidden)  # parameters are compared by identity
+        rest = [parameter for parameter in network.parameters() if parameter not in of_muon]
         rate, decay = recipe.learning_rate, recipe.weight_decay
         # fused: one kernel for all tensors, a fifth of the time on a CPU too
-        self._adamw = optimisers.AdamW(rest, lr=rate, betas=recipe.betas, weight_decay=decay, fused=True)
-        self._parts: list[torch.optim.Optimizer] = [self._adamw]
+        adamw = optimisers.AdamW(rest, lr=rate, betas=recipe.betas, weight_decay=decay, fused=True)
+        self._parts: list[torch.optim.Optimizer] = [adamw]
+        self._part_of: dict[nn.Parameter, Part] = dict.fromkeys(rest, (adamw, ADAMW))
         if hidden:
-            self._muon = optimisers.Muon(hidden, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
-            self._parts.append(self._muon)
+            muon = optimisers.Muon(hidden, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+            self._parts.append(muon)
+            self._part_of |= dict.fromkeys(hidden, (muon, MUON))
 
     def step(self, rate: float) -> None:
         """One step with this learning rate along the gradients."""
@@ -43,13 +47,13 @@ class Optimiser:
 
     def moments(self, parameter: nn.Parameter) -> list[Tensor]:
         """Of the parameter's gradients: the first, and for AdamW the second; none before the first step."""
-        part, names = self._of(parameter)
+        part, names = self._part_of[parameter]
         found = part.state.get(parameter)
         return [found[name] for name in names] if found else []
 
     def set_moments(self, parameter: nn.Parameter, moments: list[Tensor], iteration: int) -> None:
         """Take over moments as `moments` gives them. Raises ValueError if their number is another."""
-        part, names = self._of(parameter)
+        part, names = self._part_of[parameter]
         values = dict(zip(names, (value.to(parameter.device) for value in moments), strict=True))
         # AdamW counts its steps per parameter, Muon does not
         counter = {} if names is MUON else {"step": torch.tensor(float(iteration), device=parameter.device)}
@@ -58,8 +62,5 @@ class Optimiser:
     def start_moments(self, parameter: nn.Parameter, iteration: int) -> None:
         """Moments of zeros, where another process's are going to be written to; none that exist are changed."""
         if not self.moments(parameter):
-            zeros = [torch.zeros_like(parameter) for _ in self._of(parameter)[1]]
+            zeros = [torch.zeros_like(parameter) for _ in self._part_of[parameter][1]]
             self.set_moments(parameter, zeros, iteration)
-
-    def _of(self, parameter: nn.Parameter) -> tuple[torch.optim.Optimizer, tuple[str, ...]]:
-        return (self._muon, MUON) if id(parameter) in self._of_muon else (self._adamw, ADAMW)
