@@ -1,18 +1,19 @@
 """What small sets teach: random and herded real images, generated ones, and sets refined from each start.
 
-python -m benchmarks.small digits|fashion SET [SET ...] [--per-class 1 10 50] [--generated SAMPLES]
+python -m benchmarks.small digits|fashion SET [SET ...] [--per-class 1 10 50] [--generated SAMPLES] [--weights WEIGHTS]
                            [--architectures convnet resnet18 mobilenet] [--ways hard soft plain field]
                            [--settings KEY=VALUE ...]
 python -m benchmarks.small page               writes benchmarks/SMALL.md from the recorded rows alone
 
 SET: real-random, real-herding, real-modes (nearest to k-means centres of pixels), the same three of generated images
-(generated-random, …), refined-real, refined-noise, refined-generated, real. Ways to train on a set: hard, the labels
-and the protocol of the experiment; soft, the probabilities that a classifier trained on all real images gives; plain,
-without augmentation; field, 1,000 epochs of a ConvNet of width 128, as the papers on small sets do. Every row is
-appended to benchmarks/small.jsonl as soon as it is measured; a refined set is kept in data/small/ and refined again
-only with other settings. Splits are those of the rule `prepare` (data/DATA/train.safetensors and its neighbours);
-SAMPLES is a samples.safetensors of the workflow. Refining and all settings see train and validation; the test split
-gives the accuracies of the final sets and nothing else. One thread.
+(generated-random, …), generated-guided (sampled toward k-means modes of a classifier's features), refined-real,
+refined-noise, refined-generated, real. Ways to train on a set: hard, the labels and the protocol of the experiment;
+soft, the probabilities that a classifier trained on all real images gives; plain, without augmentation; field, 1,000
+epochs of a ConvNet of width 128, as the papers on small sets do, in bfloat16. Every row is appended to
+benchmarks/small.jsonl as soon as it is measured; a refined set is kept in data/small/ and refined again only with other
+settings. Splits are those of the rule `prepare` (data/DATA/train.safetensors and its neighbours); SAMPLES is a
+samples.safetensors of the workflow, WEIGHTS a weights file. Refining and all settings see train and validation; the
+test split gives the accuracies of the final sets and nothing else. One thread.
 """
 
 import argparse
@@ -30,11 +31,14 @@ from torch import Tensor
 
 from benchmarks import small_page
 from benchmarks.measuring import machine
+from benchmarks.sampling import EIGHT
 from diffdistill import config
 from diffdistill.classify import training
 from diffdistill.config.refine import Refine
 from diffdistill.data import image_files, selection
 from diffdistill.data.image_files import ImageSet
+from diffdistill.diffusion import checkpoints
+from diffdistill.generators import modes
 from diffdistill.metrics import features
 from diffdistill.refining import matching, sets
 from diffdistill.refining.parameters import Pixels
@@ -60,7 +64,7 @@ FASHION = {
 }
 SETTINGS: dict[str, dict[int, dict[str, Any]]] = {
     "digits": {1: DIGITS, 10: DIGITS, 50: DIGITS},
-    "fashion": {1: {**FASHION, "iterations": 800}, 10: FASHION, 50: FASHION},
+    "fashion": {1: {**FASHION, "iterations": 800}, 10: FASHION, 50: {**FASHION, "factor": 1}},
 }
 """By data and images per class; found on validation alone."""
 
@@ -96,8 +100,9 @@ class Task:
             return self.protocol
         flip = "" if self.name == "digits" else "_flip"  # a mirrored digit is another sign
         return config.Protocol(
-            epochs=1000, augment=f"color_crop_cutout{flip}_scale_rotate", mean=self.protocol.mean, std=self.protocol.std
-        )
+            epochs=1000, augment=f"color_crop_cutout{flip}_scale_rotate", mean=self.protocol.mean,
+            std=self.protocol.std, precision="bfloat16",
+        )  # fmt: skip
 
     @property
     def statistics(self) -> training.Statistics:
@@ -124,6 +129,16 @@ class Task:
             )
         chosen = selection.per_class(source.labels, [per_class] * len(source.classes), pick)
         return source.images[chosen], source.labels[chosen]
+
+    def guided(self, weights: Path, per_class: int, seed: int) -> tuple[Tensor, Tensor]:
+        """Samples drawn toward as many modes of their class."""
+        settings = config.Sample(
+            budget_seconds=None, images=per_class * len(self.train.classes), seed=seed, solver=EIGHT,
+            modes={"per_class": per_class},
+        )  # fmt: skip
+        made = modes.generator(checkpoints.load(weights).denoiser, settings, self.judge, self.train, CPU)
+        labels = torch.arange(per_class * len(self.train.classes)) % len(self.train.classes)
+        return made.generate(0, labels), labels
 
 
 def _experiments(path: Path) -> dict[str, Any]:
@@ -220,8 +235,10 @@ def record(task: Task, name: str, per_class: int, generated: ImageSet | None, gi
     kind, how = (*name.split("-"), "")[:2]
     row: dict[str, Any] = {"data": task.name, "set": name, "per_class": per_class}
     source = generated if "generated" in name else task.train
-    if source is None:
+    if source is None and how != "guided":
         raise SystemExit(f"{name} needs --generated SAMPLES")
+    if how == "guided" and given.weights is None:
+        raise SystemExit(f"{name} needs --weights WEIGHTS")
     if kind == "refined":
         changes = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in given.settings)}
         values = {"start": how, "images_per_class": per_class, **SETTINGS[task.name][per_class], **changes}
@@ -232,6 +249,8 @@ def record(task: Task, name: str, per_class: int, generated: ImageSet | None, gi
         """Other random images for each training; herding and refining give one set."""
         if kind == "refined":
             return whole.images, whole.labels
+        if how == "guided":
+            return task.guided(given.weights, per_class, seed)
         return task.picked(source, how, per_class, seed) if how else (source.images, source.labels)
 
     for architecture in given.architectures:
@@ -254,6 +273,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", choices=small_page.WAYS, default=["hard"])
     parser.add_argument("--trainings", type=int, help="five ConvNets, three other networks")
     parser.add_argument("--generated", type=Path)
+    parser.add_argument("--weights", type=Path)
     parser.add_argument("--settings", nargs="*", default=[])
     given = parser.parse_args()
     if given.data != "page":

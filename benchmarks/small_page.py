@@ -12,6 +12,7 @@ from diffdistill.metrics import scores
 PATH = Path(__file__).parent / "SMALL.md"
 SETS = (
     *(f"{source}-{how}" for source in ("real", "generated") for how in ("random", "herding", "modes")),
+    "generated-guided",
     *(f"refined-{start}" for start in ("real", "noise", "generated")),
     "real",
 )
@@ -19,7 +20,7 @@ WAYS = {
     "hard": "",
     "soft": ", soft labels of a classifier trained on all real images",
     "plain": ", without augmentation",
-    "field": ", 1,000 epochs of width 128 as in the papers on small sets",
+    "field": ", 1,000 epochs of width 128 as in the papers on small sets, in bfloat16",
 }
 """How classifiers are trained: the end of a table's heading."""
 
@@ -42,9 +43,9 @@ HEAD = """# What small sets teach
 Written by `python -m benchmarks.small page` from the rows in small.jsonl, each appended when it was measured. Accuracy
 on the real test split, mean and standard deviation in per cent: five ConvNets of the experiment's protocol, three of
 other networks, and where it was another number it stands in brackets. They are trained with hard labels on the set's
-bytes as they are on disk, if the heading names no other way. `random` sets differ from training to training, `modes` in
-the seed of k-means, the others are one set each. Settings were found on images held out of train and validation.
-Seconds: of refining on one thread of a busy machine, short trainings on validation included.
+bytes as they are on disk, if the heading names no other way. `random` and `guided` sets differ from training to
+training, `modes` in the seed of k-means, the others are one set each. Settings were found on images held out of train
+and validation. Seconds: of refining on one thread of a busy machine, short trainings on validation included.
 """
 PUBLISHED = """## Published rows
 

@@ -97,6 +97,22 @@ def test_only_a_long_training_is_compiled() -> None:
     assert training.operations(SHORT, 1000, 8) < training.COMPILE_PAYS["cpu"] < training.operations(CHALLENGE, 9999, 32)
 
 
+def test_sizes_of_many_steps_are_compiled() -> None:
+    assert training.compiled_sizes(SHORT, 1000) == {128}
+    assert training.compiled_sizes(CHALLENGE, 100) == {100}  # fewer images than a batch holds
+    assert training.compiled_sizes(CHALLENGE, 500) == {256, 244}
+    assert training.compiled_sizes(CHALLENGE, 512) == {256}
+    assert training.compiled_sizes(CHALLENGE, 50_000) == {256}  # one step in 196 is smaller
+
+
+def test_bfloat16_rounds_and_teaches_as_much() -> None:
+    exact, rounded = (fit(SHORT.changed(precision=precision), 0) for precision in ("float32", "bfloat16"))
+    assert {value.dtype for value in rounded.state_dict().values()} == {torch.float32}
+    assert not torch.equal(exact.network.classifier.weight, rounded.network.classifier.weight)
+    accuracies = [training.accuracy(one, IMAGES[1000:], TARGETS[1000:]) for one in (exact, rounded)]
+    assert accuracies[1] == pytest.approx(accuracies[0], abs=0.03)
+
+
 @pytest.mark.slow
 def test_a_compiled_training_is_the_same_training() -> None:
     protocol = CHALLENGE.changed(epochs=2, batch_size=100, width=16)  # 50 images are left over in each epoch

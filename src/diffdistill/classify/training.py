@@ -24,6 +24,9 @@ from diffdistill.runtime.seeds import derive_seed, generator
 COMPILE_PAYS = {"cpu": 1.5e13, "cuda": 3e15}
 """Floating-point operations of a whole training from which compiling is worth its half minute: about five minutes'."""
 
+FEW_BATCHES = 8
+"""In epochs of at most so many batches the last, smaller one is compiled for too."""
+
 Statistics = tuple[list[float], list[float]]
 """Mean and standard deviation of each channel of images in 0..1."""
 
@@ -103,6 +106,15 @@ def epochs(protocol: Protocol, images: int) -> float:
     return protocol.epochs or total_steps(protocol, images) * protocol.batch_size / images
 
 
+def compiled_sizes(protocol: Protocol, images: int) -> set[int]:
+    """Sizes of batches that are worth compiling for, each of which takes half a minute: those of many steps."""
+    if protocol.steps:
+        return {protocol.batch_size}
+    batches, last = math.ceil(images / protocol.batch_size), images % protocol.batch_size
+    whole = {protocol.batch_size} if images >= protocol.batch_size else set[int]()
+    return whole | {last} if last and batches <= FEW_BATCHES else whole
+
+
 def chosen_at(step: int, protocol: Protocol, images: int, seed: int) -> Tensor:
     """Indices int64 of the images of a step."""
     if protocol.steps:
@@ -175,9 +187,9 @@ def fit(
     if compile is None:
         compile = operations(protocol, len(images), images.shape[-1]) >= COMPILE_PAYS.get(device.type, math.inf)
         compile = compile and convnet  # whose operations these are
-    whole_batch: Callable[[Tensor], Tensor] = network
+    compiled: Callable[[Tensor], Tensor] = network
     if compile:
-        whole_batch = Fallback(torch.compile(network, dynamic=False), network)
+        compiled = Fallback(torch.compile(network, dynamic=False), network)
 
     def optimiser() -> optimisers.SGD:
         return optimisers.SGD(
@@ -185,6 +197,7 @@ def fit(
         )
 
     sgd, count = optimiser(), len(images)
+    sizes = compiled_sizes(protocol, count)
     for step in Bar(range(total_steps(protocol, count)), desc=progress, unit="step", disable=None):
         if protocol.schedule == "step" and step == drop_step(protocol, count):
             sgd = optimiser()  # the challenge starts a new one here: momentum is lost
@@ -193,8 +206,9 @@ def fit(
             chosen = chosen.repeat(2)  # batch norm has no variance of one image: take it twice, augmented apart
         x = classifier.normalise(images[chosen])
         x = augment(x, protocol.augment, generator("augment", seed, step), mode=protocol.augment_mode)
-        logits = whole_batch(x) if len(x) == protocol.batch_size else network(x)  # one size is compiled
-        loss = F.cross_entropy(logits, labels[chosen])
+        with torch.autocast(device.type, torch.bfloat16, enabled=protocol.precision == "bfloat16"):
+            logits = compiled(x) if len(x) in sizes else network(x)
+        loss = F.cross_entropy(logits.float(), labels[chosen])
         if not torch.isfinite(loss):
             raise UserError(f"{progress}: the loss of step {step} is {loss.item()}; lower the protocol's learning rate")
         for group in sgd.param_groups:

@@ -42,6 +42,9 @@ class Protocol(Block):
     """Per channel, of images in 0..1; null: that of the train set."""
     std: tuple[float, ...] | None = None
     """Per channel, of images in 0..1; given together with mean."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of convolutions in training; testing is in float32. bfloat16 is faster on a GPU or a processor that multiplies
+    it."""
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:
