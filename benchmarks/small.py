@@ -35,6 +35,7 @@ from benchmarks.sampling import EIGHT
 from diffdistill import config
 from diffdistill.classify import training
 from diffdistill.config.refine import Refine
+from diffdistill.config.sampling import Modes
 from diffdistill.data import image_files, selection
 from diffdistill.data.image_files import ImageSet
 from diffdistill.diffusion import checkpoints
@@ -134,7 +135,7 @@ class Task:
         """Samples drawn toward as many modes of their class."""
         settings = config.Sample(
             budget_seconds=None, images=per_class * len(self.train.classes), seed=seed, solver=EIGHT,
-            modes={"per_class": per_class},
+            modes=Modes(per_class=per_class),
         )  # fmt: skip
         made = modes.generator(checkpoints.load(weights).denoiser, settings, self.judge, self.train, CPU)
         labels = torch.arange(per_class * len(self.train.classes)) % len(self.train.classes)
@@ -234,8 +235,8 @@ def record(task: Task, name: str, per_class: int, generated: ImageSet | None, gi
     """Measure one set with each architecture in each way, and append a row for each."""
     kind, how = (*name.split("-"), "")[:2]
     row: dict[str, Any] = {"data": task.name, "set": name, "per_class": per_class}
-    source = generated if "generated" in name else task.train
-    if source is None and how != "guided":
+    source = generated if "generated" in name and how != "guided" else task.train
+    if source is None:
         raise SystemExit(f"{name} needs --generated SAMPLES")
     if how == "guided" and given.weights is None:
         raise SystemExit(f"{name} needs --weights WEIGHTS")
