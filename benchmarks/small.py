@@ -10,7 +10,8 @@ SET: real-random, real-herding, real-modes (nearest to k-means centres of pixels
 refined-noise, refined-generated, real. Ways to train on a set: hard, the labels and the protocol of the experiment;
 soft, the probabilities that a classifier trained on all real images gives; plain, without augmentation; field, 1,000
 epochs of a ConvNet of width 128, as the papers on small sets do, in bfloat16. Every row is appended to
-benchmarks/small.jsonl as soon as it is measured; a refined set is kept in data/small/ and refined again only with other
+benchmarks/small.jsonl as soon as it is measured; where the last one of the same set and machine has fewer trainings
+than are asked for, only the others are trained. A refined set is kept in data/small/ and refined again only with other
 settings. Splits are those of the rule `prepare` (data/DATA/train.safetensors and its neighbours); SAMPLES is a
 samples.safetensors of the workflow, WEIGHTS a weights file. Refining and all settings see train and validation; the
 test split gives the accuracies of the final sets and nothing else. One thread.
@@ -202,11 +203,11 @@ def refined(task: Task, block: Refine, start: ImageSet) -> Refined:
 
 
 def measured(
-    task: Task, architecture: str, way: str, count: int, made: Callable[[int], tuple[Tensor, Tensor]]
+    task: Task, architecture: str, way: str, seeds: range, made: Callable[[int], tuple[Tensor, Tensor]]
 ) -> tuple[list[float], int]:
-    """Test accuracies of so many trainings, and the number of images; made: seed -> images and labels."""
+    """Test accuracies of a training for each seed, and the number of images; made: seed -> images and labels."""
     accuracies, protocol = [], task.protocol_of(way, architecture)
-    for seed in range(count):
+    for seed in seeds:
         images, labels = made(seed)
         given = training.logits(task.judge, images).softmax(1) if way == "soft" else labels
         classifier = task.classifier(images, given, seed, architecture, protocol)
@@ -230,6 +231,16 @@ def refined_once(task: Task, name: str, block: Refine, source: ImageSet) -> tupl
     metadata = {"classes": json.dumps(task.train.classes), "row": json.dumps(about)}
     image_files.save(path, found.images, found.labels, {**metadata, **image_files.origin_of(task.train.metadata)})
     return image_files.load(path), about
+
+
+def already(row: dict[str, Any]) -> list[float]:
+    """Accuracies of the first seeds, where the last row of this set was measured with the same settings here."""
+    for line in reversed(ROWS.read_text(encoding="utf-8").splitlines()):
+        other = json.loads(line)
+        if small_page.identity(other) == small_page.identity(row):
+            same = all(other.get(part) == row.get(part) for part in ("refine", "machine"))
+            return list(other["accuracies"]) if same else []
+    return []
 
 
 def record(task: Task, name: str, per_class: int, generated: ImageSet | None, given: argparse.Namespace) -> None:
@@ -257,10 +268,13 @@ def record(task: Task, name: str, per_class: int, generated: ImageSet | None, gi
 
     for architecture in given.architectures:
         for way in given.ways:
-            count = given.trainings or small_page.trainings(architecture)
-            accuracies, images = measured(task, architecture, way, count, made)
-            one = {**row, "architecture": architecture, "way": way, "images": images, "accuracies": accuracies,
-                   "machine": machine()}  # fmt: skip
+            one = {**row, "architecture": architecture, "way": way, "machine": machine()}
+            known = already(one)
+            seeds = range(len(known), given.trainings or small_page.trainings(architecture))
+            if not seeds:
+                continue
+            accuracies, images = measured(task, architecture, way, seeds, made)
+            one |= {"images": images, "accuracies": known + accuracies}
             with ROWS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(one) + "\n")
             print(f"{name}, {per_class} per class, {architecture}, {way}: {small_page.cell(one)}", flush=True)

@@ -63,7 +63,7 @@ above.
 
 def page(rows: Sequence[dict[str, Any]]) -> str:
     """The tables; of a row that was measured twice the last one counts."""
-    last = {_key(row): row for row in rows}
+    last = {identity(row): row for row in rows}
     parts = [HEAD]
     for data, title in (("digits", "Digits, 8x8"), ("fashion", "Fashion-MNIST, 28x28")):
         for architecture in ("convnet", "resnet18", "mobilenet"):
@@ -77,7 +77,7 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
                     if key[:2] == (data, "convnet") and "refine" in row}  # fmt: skip
         if refining:
             parts.append(f"## {title}: how they were refined\n\n{_refining(list(refining.values()))}\n")
-    earlier = [row for row in rows if row is not last[_key(row)]]
+    earlier = [row for row in rows if row is not last[identity(row)] and not _continued(row, last[identity(row)])]
     if earlier:
         lines = [
             f"- {row['data']}, {row['set']}, {row['per_class']} per class: {cell(row)}{_how(row)}" for row in earlier
@@ -106,8 +106,14 @@ def _scores(found: dict[tuple[str, str, int], dict[str, Any]]) -> str:
     return head + "\n".join(["| set | per class | LRS | ARS |", "|---|---|---|---|", *lines]) if lines else ""
 
 
-def _key(row: dict[str, Any]) -> tuple[str, str, str, str, int]:
+def identity(row: dict[str, Any]) -> tuple[str, str, str, str, int]:
+    """What is measured: a later row of the same replaces an earlier one."""
     return row["data"], row["architecture"], row.get("way", "hard"), row["set"], row["per_class"]
+
+
+def _continued(row: dict[str, Any], later: dict[str, Any]) -> bool:
+    """Whether the later row only adds trainings."""
+    return bool(later["accuracies"][: len(row["accuracies"])] == row["accuracies"])
 
 
 def _how(row: dict[str, Any]) -> str:
