@@ -52,20 +52,18 @@ FOLDER = Path(__file__).parent
 ROWS = FOLDER / "small.jsonl"
 CPU = torch.device("cpu")
 DIGITS = {"iterations": 1500, "width": 32}
+TRAINED = {"method": "mmd", "decay": "linear", "network_iterations": 40, "network_steps": 4, "network_batch": 64}
+"""Whole distributions in the features of networks on their way."""
 FASHION = {
-    "method": "mmd",
+    **TRAINED,
     "iterations": 1600,
     "validate_every": 400,
     "factor": 2,
     "width": 32,
-    "decay": "linear",
-    "network_iterations": 40,
-    "network_steps": 4,
-    "network_batch": 64,
     "validation_seeds": [0],
 }
 SETTINGS: dict[str, dict[int, dict[str, Any]]] = {
-    "digits": {1: DIGITS, 10: {**DIGITS, "method": "mmd"}, 50: DIGITS},
+    "digits": {1: DIGITS, 10: DIGITS | TRAINED, 50: DIGITS},
     "fashion": {1: {**FASHION, "iterations": 800}, 10: FASHION, 50: {**FASHION, "factor": 1}},
 }
 """By data and images per class; found on validation alone."""
