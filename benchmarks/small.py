@@ -63,7 +63,7 @@ FASHION = {
     "validation_seeds": [0],
 }
 SETTINGS: dict[str, dict[int, dict[str, Any]]] = {
-    "digits": {1: DIGITS, 10: DIGITS | TRAINED, 50: DIGITS},
+    "digits": {1: DIGITS, 10: DIGITS | TRAINED, 50: DIGITS | TRAINED | {"iterations": 3000}},
     "fashion": {1: {**FASHION, "iterations": 800}, 10: FASHION, 50: {**FASHION, "factor": 1}},
 }
 """By data and images per class; found on validation alone."""

@@ -82,7 +82,7 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
         lines = [
             f"- {row['data']}, {row['set']}, {row['per_class']} per class: {cell(row)}{_how(row)}" for row in earlier
         ]
-        parts.append("## Measured before with other settings\n\n" + "\n".join(lines) + "\n")
+        parts.append("## Measured before, with other settings or on another machine\n\n" + "\n".join(lines) + "\n")
     machines = dict.fromkeys(row["machine"] for row in rows if "machine" in row)
     measured = [f"On {one}." for one in machines] + [
         "Rows from before machines were recorded: on AMD EPYC, bfloat16 True."
