@@ -2,7 +2,7 @@
 
 python -m benchmarks.small digits|fashion SET [SET ...] [--per-class 1 10 50] [--generated SAMPLES] [--weights WEIGHTS]
                            [--architectures convnet resnet18 mobilenet] [--ways hard soft plain field]
-                           [--settings KEY=VALUE ...]
+                           [--trainings N] [--settings KEY=VALUE ...]
 python -m benchmarks.small page               writes benchmarks/SMALL.md from the recorded rows alone
 
 SET: real-random, real-herding, real-modes (nearest to k-means centres of pixels), the same three of generated images
@@ -40,6 +40,7 @@ from diffdistill.config.sampling import Modes
 from diffdistill.data import image_files, selection
 from diffdistill.data.image_files import ImageSet
 from diffdistill.diffusion import checkpoints
+from diffdistill.diffusion.labels import balanced
 from diffdistill.generators import modes
 from diffdistill.metrics import features
 from diffdistill.refining import matching, sets
@@ -53,7 +54,7 @@ ROWS = FOLDER / "small.jsonl"
 CPU = torch.device("cpu")
 DIGITS = {"iterations": 1500, "width": 32}
 TRAINED = {"method": "mmd", "decay": "linear", "network_iterations": 40, "network_steps": 4, "network_batch": 64}
-"""Whole distributions in the features of networks on their way."""
+"""MMD in the features of networks that are trained between iterations."""
 FASHION = {
     **TRAINED,
     "iterations": 1600,
@@ -66,7 +67,7 @@ SETTINGS: dict[str, dict[int, dict[str, Any]]] = {
     "digits": {1: DIGITS, 10: DIGITS | TRAINED, 50: DIGITS | TRAINED | {"iterations": 3000}},
     "fashion": {1: {**FASHION, "iterations": 800}, 10: FASHION, 50: {**FASHION, "factor": 1}},
 }
-"""By data and images per class; found on validation alone."""
+"""By data and images per class; how they were chosen: the head of SMALL.md."""
 
 
 @dataclass(frozen=True)
@@ -94,16 +95,16 @@ class Task:
 
     def protocol_of(self, way: str, architecture: str) -> config.Protocol:
         """How classifiers are trained in this way."""
-        if way != "field":
-            changes = {"augment": ""} if way == "plain" else {}
-            # halves the quarter of an hour that a ResNet takes; nothing gained at 8x8
-            half = self.name == "fashion" and architecture != "convnet"
-            return self.protocol.changed(**changes, precision="bfloat16" if half else "float32")
-        flip = "" if self.name == "digits" else "_flip"  # a mirrored digit is another sign
-        return config.Protocol(
-            epochs=1000, augment=f"color_crop_cutout{flip}_scale_rotate", mean=self.protocol.mean,
-            std=self.protocol.std, precision="bfloat16",
-        )  # fmt: skip
+        if way == "field":
+            flip = "" if self.name == "digits" else "_flip"  # a mirrored digit is another sign
+            return config.Protocol(
+                epochs=1000, augment=f"color_crop_cutout{flip}_scale_rotate", mean=self.protocol.mean,
+                std=self.protocol.std, precision="bfloat16",
+            )  # fmt: skip
+        changes = {"augment": ""} if way == "plain" else {}
+        if self.name == "fashion" and architecture != "convnet":
+            changes["precision"] = "bfloat16"  # half the time of a ResNet at 28x28; none is saved at 8x8
+        return self.protocol.changed(**changes)
 
     @property
     def statistics(self) -> training.Statistics:
@@ -133,12 +134,11 @@ class Task:
 
     def guided(self, weights: Path, per_class: int, seed: int) -> tuple[Tensor, Tensor]:
         """Samples drawn toward as many modes of their class."""
+        labels = balanced(0, per_class * len(self.train.classes), len(self.train.classes))
         settings = config.Sample(
-            budget_seconds=None, images=per_class * len(self.train.classes), seed=seed, solver=EIGHT,
-            modes=Modes(per_class=per_class),
-        )  # fmt: skip
+            budget_seconds=None, images=len(labels), seed=seed, solver=EIGHT, modes=Modes(per_class=per_class)
+        )
         made = modes.generator(checkpoints.load(weights).denoiser, settings, self.judge, self.train, CPU)
-        labels = torch.arange(per_class * len(self.train.classes)) % len(self.train.classes)
         return made.generate(0, labels), labels
 
 
@@ -231,10 +231,13 @@ def refined_once(task: Task, name: str, block: Refine, source: ImageSet) -> tupl
     return image_files.load(path), about
 
 
-def already(row: dict[str, Any]) -> list[float]:
-    """Accuracies of the first seeds, where the last row of this set was measured with the same settings here."""
-    for line in reversed(ROWS.read_text(encoding="utf-8").splitlines()):
-        other = json.loads(line)
+def recorded_rows() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
+
+
+def recorded_accuracies(row: dict[str, Any]) -> list[float]:
+    """Of the first seeds, if the last row of this set was measured with the same settings on this machine."""
+    for other in reversed(recorded_rows()):
         if small_page.identity(other) == small_page.identity(row):
             same = all(other.get(part) == row.get(part) for part in ("refine", "machine"))
             return list(other["accuracies"]) if same else []
@@ -267,12 +270,12 @@ def record(task: Task, name: str, per_class: int, generated: ImageSet | None, gi
     for architecture in given.architectures:
         for way in given.ways:
             one = {**row, "architecture": architecture, "way": way, "machine": machine()}
-            known = already(one)
-            seeds = range(len(known), given.trainings or small_page.trainings(architecture))
+            recorded = recorded_accuracies(one)
+            seeds = range(len(recorded), given.trainings or small_page.trainings(architecture))
             if not seeds:
                 continue
             accuracies, images = measured(task, architecture, way, seeds, made)
-            one |= {"images": images, "accuracies": known + accuracies}
+            one |= {"images": images, "accuracies": recorded + accuracies}
             with ROWS.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(one) + "\n")
             print(f"{name}, {per_class} per class, {architecture}, {way}: {small_page.cell(one)}", flush=True)
@@ -297,8 +300,7 @@ def main() -> None:
         for name in given.sets:
             for per_class in given.per_class if name != "real" else [0]:
                 record(task, name, per_class, generated, given)
-    rows = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
-    small_page.PATH.write_text(small_page.page(rows), encoding="utf-8")
+    small_page.PATH.write_text(small_page.page(recorded_rows()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -110,9 +110,11 @@ def compiled_sizes(protocol: Protocol, images: int) -> set[int]:
     """Sizes of batches that are worth compiling for, each of which takes half a minute: those of many steps."""
     if protocol.steps:
         return {protocol.batch_size}
-    batches, last = math.ceil(images / protocol.batch_size), images % protocol.batch_size
-    whole = {protocol.batch_size} if images >= protocol.batch_size else set[int]()
-    return whole | {last} if last and batches <= FEW_BATCHES else whole
+    whole_batches, last = divmod(images, protocol.batch_size)
+    sizes = {protocol.batch_size} if whole_batches else set()
+    if last and whole_batches < FEW_BATCHES:
+        sizes.add(last)
+    return sizes
 
 
 def chosen_at(step: int, protocol: Protocol, images: int, seed: int) -> Tensor:
