@@ -13,8 +13,9 @@ epochs of a ConvNet of width 128, as the papers on small sets do, in bfloat16. E
 benchmarks/small.jsonl as soon as it is measured; where the last one of the same set and machine has fewer trainings
 than are asked for, only the others are trained. A refined set is kept in data/small/ and refined again only with other
 settings. Splits are those of the rule `prepare` (data/DATA/train.safetensors and its neighbours); SAMPLES is a
-samples.safetensors of the workflow, WEIGHTS a weights file. Refining and all settings see train and validation; the
-test split gives the accuracies of the final sets and nothing else. One thread.
+samples.safetensors of the workflow, WEIGHTS a weights file; the folder of either names the generator in the row.
+Refining and all settings see train and validation; the test split gives the accuracies of the final sets and nothing
+else. One thread.
 """
 
 import argparse
@@ -102,7 +103,7 @@ class Task:
                 std=self.protocol.std, precision="bfloat16",
             )  # fmt: skip
         changes = {"augment": ""} if way == "plain" else {}
-        if self.name == "fashion" and architecture != "convnet":
+        if self.name == "fashion" and architecture == "resnet18":
             changes["precision"] = "bfloat16"  # half the time of a ResNet at 28x28; none is saved at 8x8
         return self.protocol.changed(**changes)
 
@@ -111,11 +112,13 @@ class Task:
         return training.statistics(self.protocol, self.train.images)
 
     def classifier(
-        self, images: Tensor, labels: Tensor, seed: int, architecture: str, protocol: config.Protocol
-    ) -> training.Classifier:
+        self, images: Tensor, labels: Tensor, seed: int, architecture: str, protocol: config.Protocol,
+        compile: bool | None = None,
+    ) -> training.Classifier:  # fmt: skip
         return training.fit(
             images, labels, num_classes=len(self.train.classes), protocol=protocol, seed=seed, device=CPU,
             statistics=self.statistics, progress=f"{architecture}, seed {seed}", architecture=architecture,
+            compile=compile,
         )  # fmt: skip
 
     @functools.cached_property
@@ -204,11 +207,12 @@ def measured(
     task: Task, architecture: str, way: str, seeds: range, made: Callable[[int], tuple[Tensor, Tensor]]
 ) -> tuple[list[float], int]:
     """Test accuracies of a training for each seed, and the number of images; made: seed -> images and labels."""
-    accuracies, protocol = [], task.protocol_of(way, architecture)
+    accuracies, protocol = list[float](), task.protocol_of(way, architecture)
+    compile = True if task.name == "fashion" and architecture != "mobilenet" else None  # once for all of a process
     for seed in seeds:
         images, labels = made(seed)
         given = training.logits(task.judge, images).softmax(1) if way == "soft" else labels
-        classifier = task.classifier(images, given, seed, architecture, protocol)
+        classifier = task.classifier(images, given, seed, architecture, protocol, compile)
         accuracies.append(training.accuracy(classifier, task.test.images, task.test.labels))
     return accuracies, len(images)
 
@@ -240,6 +244,7 @@ def recorded_accuracies(row: dict[str, Any]) -> list[float]:
     for other in reversed(recorded_rows()):
         if small_page.identity(other) == small_page.identity(row):
             same = all(other.get(part) == row.get(part) for part in ("refine", "machine"))
+            same = same and small_page.generator(other) == small_page.generator(row)
             return list(other["accuracies"]) if same else []
     return []
 
@@ -253,6 +258,8 @@ def record(task: Task, name: str, per_class: int, generated: ImageSet | None, gi
         raise SystemExit(f"{name} needs --generated SAMPLES")
     if how == "guided" and given.weights is None:
         raise SystemExit(f"{name} needs --weights WEIGHTS")
+    if "generated" in name:
+        row["generator"] = (given.weights if how == "guided" else given.generated).parent.name
     if kind == "refined":
         changes = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in given.settings)}
         values = {"start": how, "images_per_class": per_class, **SETTINGS[task.name][per_class], **changes}

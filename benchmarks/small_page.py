@@ -25,6 +25,15 @@ WAYS = {
 """How classifiers are trained: the end of a table's heading."""
 
 
+UNRECORDED = {"digits": "digits", "fashion": "fashion_unet_hour_1"}
+"""By data: the experiment whose samples were used by rows that do not name it."""
+
+
+def generator(row: dict[str, Any]) -> str | None:
+    """The experiment whose samples the set was made of."""
+    return row.get("generator", UNRECORDED[row["data"]]) if "generated" in row["set"] else None
+
+
 def trainings(architecture: str) -> int:
     """How many networks are trained on a set where nothing else is said."""
     return 5 if architecture == "convnet" else 3
@@ -45,8 +54,8 @@ on the real test split, mean and standard deviation in per cent: five ConvNets o
 other networks, and where it was another number it stands in brackets. They are trained with hard labels on the set's
 bytes as they are on disk, if the heading names no other way. `random` and `guided` sets differ from training to
 training, `modes` in the seed of k-means, the others are one set each. Settings were chosen on validation, apart from
-those of digits at 50 per class: two methods were equal on validation, and the test accuracy of one was known. Networks
-other than ConvNets are trained in bfloat16 on Fashion-MNIST. Seconds: of refining on one thread of a busy machine,
+those of digits at 50 per class: two methods were equal on validation, and the test accuracy of one was known. ResNets
+of Fashion-MNIST are trained in bfloat16. Seconds: of refining on one thread of a busy machine,
 short trainings on validation included.
 """
 PUBLISHED = """## Published rows
@@ -132,6 +141,12 @@ def _table(found: dict[tuple[str, int], dict[str, Any]]) -> str:
         cells = [cell(found[name, size]) if (name, size) in found else "" for size in sizes]
         if any(cells):
             lines.append(f"| {name} | {' | '.join(cells)} |")
+    by_generator = dict[str, list[str]]()
+    for row in found.values():
+        if one := generator(row):
+            by_generator.setdefault(one, []).append(f"{row['set']} at {row['per_class']}")
+    if len(by_generator) > 1:
+        lines += ["", *(f"Samples of `{one}`: {', '.join(sorted(sets))}." for one, sets in by_generator.items())]
     if ("real", 0) in found:
         lines.append(f"\nAll {found['real', 0]['images']} real images: {cell(found['real', 0])}.")
     return "\n".join(lines)

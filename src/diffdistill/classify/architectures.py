@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import torch
 from torch import nn
 
 
@@ -23,6 +24,7 @@ def build(architecture: str, num_classes: int, img_size: int) -> nn.Module:
     elif architecture == "mobilenet":  # Sandler et al. 2018, with a stem of stride 1
         network = create("mobilenetv2_100")
         network.conv_stem.stride = (1, 1)
+        network = network.to(memory_format=torch.channels_last)  # depthwise convolutions: 0.6 of the time on a CPU
     else:
         raise ValueError(f"unknown architecture '{architecture}'; known: convnet, resnet18, vit_tiny, mobilenet")
     return network  # type: ignore[no-any-return]

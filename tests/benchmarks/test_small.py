@@ -1,0 +1,31 @@
+"""The page on small sets, from recorded rows."""
+
+from typing import Any
+
+from benchmarks import small_page
+
+
+def row(name: str, per_class: int, *accuracies: float, **other: Any) -> dict[str, Any]:
+    return {
+        "data": "fashion", "set": name, "per_class": per_class, "architecture": "convnet", "way": "hard", "images": 10,
+        "accuracies": list(accuracies), **other,
+    }  # fmt: skip
+
+
+def test_the_last_row_of_a_set_counts_and_an_earlier_one_of_other_settings_is_kept() -> None:
+    page = small_page.page([row("real-random", 1, 0.5, 0.6), row("real-random", 1, 0.7, 0.9)])
+    assert "| real-random | 80.0 ± 14.1 (2) |" in page
+    assert "real-random, 1 per class: 55.0 ± 7.1 (2)" in page.split("Measured before")[1]
+
+
+def test_a_row_that_adds_trainings_replaces_the_shorter_one() -> None:
+    page = small_page.page([row("real-random", 1, 0.5), row("real-random", 1, 0.5, 0.6)])
+    assert "| real-random | 55.0 ± 7.1 (2) |" in page and "Measured before" not in page
+
+
+def test_samples_of_two_generators_in_one_table_are_told_apart() -> None:
+    rows = [row("generated-random", 1, 0.5), row("generated-random", 50, 0.7, generator="hour_2"), row("real", 0, 0.8)]
+    page = small_page.page(rows)
+    assert "Samples of `fashion_unet_hour_1`: generated-random at 1.\n" in page  # what unmarked rows were made of
+    assert "Samples of `hour_2`: generated-random at 50.\n" in page
+    assert "Samples of" not in small_page.page(rows[:1])
