@@ -1,15 +1,16 @@
 """Which network teaches most at equal seconds of training: Fashion-MNIST at its native 28x28 and digits at 8x8.
 
 python -m benchmarks.networks [--data fashion|digits] NETWORK [NETWORK ...] [--seconds 60 600] [--seeds 0 1 2]
-                              [--set KEY=VALUE ...]
+                              [--nfe 8] [--set KEY=VALUE ...]
 python -m benchmarks.networks page               writes benchmarks/NETWORKS.md from the recorded rows alone
 
 NETWORK: a name of NETWORKS. --set: changes of the experiment, such as train.learning_rate=1e-3, recorded under the name
 and the change. Seconds are process time of one thread, so that other load on the machine hardly counts; ten steps are
-timed, the rate falls to 0 over as many as fit, and training ends when the seconds are over. --images are sampled with 8
-evaluations each; a classifier trained on real images says how many labels it agrees with, and a ConvNet is trained on
-the images. Both see a part of the train split; on the rest of it, 400 images per class of Fashion-MNIST and 40 of the
-digits, the ConvNet is tested: no test split is read. Every row is appended to networks.jsonl as soon as it is measured.
+timed, the rate falls to 0 over as many as fit, and training ends when the seconds are over. --images are sampled with
+each number of evaluations in --nfe, a row for each; a classifier trained on real images says how many labels it agrees
+with, and a ConvNet is trained on the images. Both see a part of the train split; on the rest of it, 400 images per
+class of Fashion-MNIST and 40 of the digits, the ConvNet is tested: no test split is read. Every row is appended to
+networks.jsonl as soon as it is measured.
 """
 
 import functools
@@ -18,7 +19,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,36 +182,40 @@ def trained(one: config.Experiment, data: Split, seconds: float) -> tuple[traini
     return state, time.process_time() - started
 
 
-def sampled(denoiser: Denoiser, images: int) -> tuple[Split, float]:
+def sampled(denoiser: Denoiser, images: int, nfe: int) -> tuple[Split, float]:
     """What a denoiser samples, and images per second of process time."""
-    size, started = min(BATCH, images), time.process_time()
-    parts = [generated(denoiser, EIGHT, size, first=first) for first in range(0, images, size)]
+    size, solver, started = min(BATCH, images), EIGHT.changed(nfe=nfe), time.process_time()
+    parts = [generated(denoiser, solver, size, first=first) for first in range(0, images, size)]
     made = Split(torch.cat(parts), torch.arange(len(parts) * size) % 10)
     return made, len(made.labels) / (time.process_time() - started)
 
 
-def measured(task: Task, changes: Mapping[str, Any], seconds: float, seed: int, images: int) -> dict[str, Any]:
-    """The row of one network."""
+def measured(
+    task: Task, changes: Mapping[str, Any], seconds: float, seed: int, images: int, nfe: Sequence[int]
+) -> Iterator[dict[str, Any]]:
+    """The rows of one network, one for each number of evaluations."""
     one = task.experiment(changes, seed)
     state, spent = trained(one, task.data, seconds)
     denoiser = averaged(state)
     ready = running.prepared(denoiser, str(devices.precision("auto", CPU)).removeprefix("torch."), False)
-    samples, speed = sampled(ready, images)
-    predicted, _ = agreement.predict(task.judge, samples.images)
-    return {
-        "parameters": sum(parameter.numel() for parameter in denoiser.network.parameters()),
-        "seed": seed,
-        "limit": seconds,
-        "seconds": round(spent),
-        "iterations": state.iteration,
-        "loss": round(noise_error(denoiser, task.data), 5),
-        "images": len(samples.labels),
-        "agreement": round(agreement.label_agreement(predicted, samples.labels), 4),
-        "accuracy": round(task.accuracy(task.fitted(samples, 0)), 4),
-        "images_per_second": round(speed, 1),
-        "processor": processor_class(),
-        "machine": machine(),
-    }
+    for evaluations in nfe:
+        samples, speed = sampled(ready, images, evaluations)
+        predicted, _ = agreement.predict(task.judge, samples.images)
+        yield {
+            "parameters": sum(parameter.numel() for parameter in denoiser.network.parameters()),
+            "seed": seed,
+            "limit": seconds,
+            "seconds": round(spent),
+            "iterations": state.iteration,
+            "loss": round(noise_error(denoiser, task.data), 5),
+            "nfe": evaluations,
+            "images": len(samples.labels),
+            "agreement": round(agreement.label_agreement(predicted, samples.labels), 4),
+            "accuracy": round(task.accuracy(task.fitted(samples, 0)), 4),
+            "images_per_second": round(speed, 1),
+            "processor": processor_class(),
+            "machine": machine(),
+        }
 
 
 @torch.inference_mode()
@@ -232,19 +237,22 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [INTRODUCTION]
     for (data, limit, processor), found in sorted(groups.items()):
         lines += [f"\n## {TITLES[data]}: {limit:g} s of training, {processor}\n", HEAD]
-        names = sorted({row["network"] for row in found})
-        same = {name: [row for row in found if row["network"] == name] for name in names}
-        lines += [_line(name, same[name]) for name in sorted(names, key=lambda name: -_median(same[name], "accuracy"))]
+        same: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+        for row in found:
+            same.setdefault((row["network"], row.get("nfe", EIGHT.nfe)), []).append(row)
+        best_first = sorted(sorted(same), key=lambda key: -_median(same[key], "accuracy"))
+        lines += [_line(*key, same[key]) for key in best_first]
     machines = dict.fromkeys(str(row.get("machine", "a machine that was not recorded")) for row in rows)
     return "\n".join([*lines, "", *(f"On {machine}." for machine in machines)]) + "\n"
 
 
-def _line(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+def _line(name: str, nfe: int, rows: Sequence[Mapping[str, Any]]) -> str:
     ends = sorted({min(row["accuracy"] for row in rows), max(row["accuracy"] for row in rows)})
     spread = " to ".join(f"{100 * value:.1f}" for value in ends)
     return (
         f"| {name} | {rows[0]['parameters'] / 1e6:.2f} M | {_median(rows, 'iterations'):.0f} "
-        f"| {_median(rows, 'loss'):.4f} | {100 * _median(rows, 'agreement'):.1f} % | {_median(rows, 'images'):,.0f} "
+        f"| {_median(rows, 'loss'):.4f} | {nfe} | {100 * _median(rows, 'agreement'):.1f} % "
+        f"| {_median(rows, 'images'):,.0f} "
         f"| {100 * _median(rows, 'accuracy'):.1f} % ({spread}, {len(rows)}) "
         f"| {_median(rows, 'images_per_second'):.0f} |"
     )
@@ -258,13 +266,13 @@ TITLES = {"digits": "Digits, 8x8", "fashion": "Fashion-MNIST, 28x28"}
 INTRODUCTION = f"""# Networks at equal seconds of training
 
 Written by `python -m benchmarks.networks page` from the rows in networks.jsonl, each appended when it was measured.
-One ConvNet on what a network samples with 8 evaluations per image, tested on images held out of the train split:
-{10 * HELD_OUT:,} of Fashion-MNIST, 400 digits. Medians over networks; in brackets the range and their number. Training
-and sampling in process time of one thread; `p2`: patch size 2, then channels and multipliers; `v`: prediction;
+One ConvNet on what a network samples, tested on images held out of the train split: {10 * HELD_OUT:,} of Fashion-MNIST,
+400 digits. Medians over networks; in brackets the range and their number. Training and sampling in process time of one
+thread; NFE: evaluations of the network per image; `p2`: patch size 2, then channels and multipliers; `v`: prediction;
 `added` and `adaptive`: how the label enters a U-ViT; `muon`: the optimiser of its matrices."""
 HEAD = (
-    "| network | parameters | iterations | loss | label agreement | images | accuracy | images per second |\n"
-    "|---|---|---|---|---|---|---|---|"
+    "| network | parameters | iterations | loss | NFE | label agreement | images | accuracy | images per second |\n"
+    "|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -275,6 +283,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", nargs="+", type=float, default=[60.0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--images", type=int, default=IMAGES, help="sampled per network")
+    parser.add_argument("--nfe", nargs="+", type=int, default=[EIGHT.nfe], help="evaluations per image")
     parser.add_argument("--set", nargs="+", default=[], dest="settings")
     given = parser.parse_args(argv)
     names = [*NETWORKS][:1] if given.toy else [name for name in given.networks if name != "page"]
@@ -287,12 +296,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name in names:
                 assert task is not None
                 changes = with_settings(NETWORKS[name], given.settings)
-                row = measured(task, changes, seconds, seed, 20 if given.toy else given.images)
-                rows.append({"data": given.data, "network": " ".join([name, *given.settings]), **row})
-                print(json.dumps(rows[-1]), flush=True)
-                if not given.toy:
-                    with ROWS.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(rows[-1]) + "\n")
+                network = {"data": given.data, "network": " ".join([name, *given.settings])}
+                for row in measured(task, changes, seconds, seed, 20 if given.toy else given.images, given.nfe):
+                    rows.append(network | row)
+                    print(json.dumps(rows[-1]), flush=True)
+                    if not given.toy:
+                        with ROWS.open("a", encoding="utf-8") as file:
+                            file.write(json.dumps(rows[-1]) + "\n")
     if given.toy:
         print(page(rows))
         return 0
