@@ -2,7 +2,7 @@
 
 python -m benchmarks.small digits|fashion SET [SET ...] [--per-class 1 10 50] [--generated SAMPLES] [--weights WEIGHTS]
                            [--architectures convnet resnet18 mobilenet] [--ways hard soft plain field]
-                           [--trainings N] [--settings KEY=VALUE ...]
+                           [--trainings N] [--settings KEY=VALUE ...] [--variant NAME]
 python -m benchmarks.small page               writes benchmarks/SMALL.md from the recorded rows alone
 
 SET: real-random, real-herding, real-modes (nearest to k-means centres of pixels), the same three of generated images
@@ -12,10 +12,10 @@ soft, the probabilities that a classifier trained on all real images gives; plai
 epochs of a ConvNet of width 128, as the papers on small sets do, in bfloat16. Every row is appended to
 benchmarks/small.jsonl as soon as it is measured; where the last one of the same set and machine has fewer trainings
 than are asked for, only the others are trained. A refined set is kept in data/small/ and refined again only with other
-settings. Splits are those of the rule `prepare` (data/DATA/train.safetensors and its neighbours); SAMPLES is a
-samples.safetensors of the workflow, WEIGHTS a weights file; the folder of either names the generator in the row.
-Refining and all settings see train and validation; the test split gives the accuracies of the final sets and nothing
-else. One thread.
+settings; --variant gives sets of other --settings rows of their own. Splits are those of the rule `prepare`
+(data/DATA/train.safetensors and its neighbours); SAMPLES is a samples.safetensors of the workflow, WEIGHTS a weights
+file; the folder of either names the generator in the row. Refining and all settings see train and validation; the test
+split gives the accuracies of the final sets and nothing else. One thread.
 """
 
 import argparse
@@ -253,6 +253,7 @@ def record(task: Task, name: str, per_class: int, generated: ImageSet | None, gi
     """Measure one set with each architecture in each way, and append a row for each."""
     kind, how = (*name.split("-"), "")[:2]
     row: dict[str, Any] = {"data": task.name, "set": name, "per_class": per_class}
+    row |= {"variant": given.variant} if given.variant else {}
     source = generated if "generated" in name and how != "guided" else task.train
     if source is None:
         raise SystemExit(f"{name} needs --generated SAMPLES")
@@ -263,7 +264,7 @@ def record(task: Task, name: str, per_class: int, generated: ImageSet | None, gi
     if kind == "refined":
         changes = {key: yaml.safe_load(value) for key, _, value in (one.partition("=") for one in given.settings)}
         values = {"start": how, "images_per_class": per_class, **SETTINGS[task.name][per_class], **changes}
-        whole, about = refined_once(task, name, config.read(Refine, values, "refine"), source)
+        whole, about = refined_once(task, small_page.name(row), config.read(Refine, values, "refine"), source)
         row |= about
 
     def made(seed: int) -> tuple[Tensor, Tensor]:
@@ -299,6 +300,7 @@ def main() -> None:
     parser.add_argument("--generated", type=Path)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--settings", nargs="*", default=[])
+    parser.add_argument("--variant")
     given = parser.parse_args()
     if given.data != "page":
         devices.set_up(1)

@@ -34,6 +34,11 @@ def generator(row: dict[str, Any]) -> str | None:
     return row.get("generator", UNRECORDED[row["data"]]) if "generated" in row["set"] else None
 
 
+def name(row: dict[str, Any]) -> str:
+    """Of the set, with its variant."""
+    return f"{row['set']}, {row['variant']}" if row.get("variant") else str(row["set"])
+
+
 def trainings(architecture: str) -> int:
     """How many networks are trained on a set where nothing else is said."""
     return 5 if architecture == "convnet" else 3
@@ -83,14 +88,14 @@ def page(rows: Sequence[dict[str, Any]]) -> str:
                     parts.append(f"## {title}: {architecture}{about}\n\n{_table(found)}\n")
         if of_scores := _scores({key[2:]: row for key, row in last.items() if key[:2] == (data, "convnet")}):
             parts.append(f"## {title}: scores\n\n{of_scores}\n")
-        refining = {row["set"] + str(row["per_class"]): row for key, row in last.items()
-                    if key[:2] == (data, "convnet") and "refine" in row}  # fmt: skip
+        refining = {key[3:]: row for architecture in ("resnet18", "mobilenet", "convnet") for key, row in last.items()
+                    if key[:2] == (data, architecture) and "refine" in row}  # fmt: skip
         if refining:
             parts.append(f"## {title}: how they were refined\n\n{_refining(list(refining.values()))}\n")
     earlier = [row for row in rows if row is not last[identity(row)] and not _continued(row, last[identity(row)])]
     if earlier:
         lines = [
-            f"- {row['data']}, {row['set']}, {row['per_class']} per class: {cell(row)}{_how(row)}" for row in earlier
+            f"- {row['data']}, {name(row)}, {row['per_class']} per class: {cell(row)}{_how(row)}" for row in earlier
         ]
         parts.append("## Measured before, with other settings or on another machine\n\n" + "\n".join(lines) + "\n")
     machines = dict.fromkeys(row["machine"] for row in rows if "machine" in row)
@@ -118,7 +123,7 @@ def _scores(found: dict[tuple[str, str, int], dict[str, Any]]) -> str:
 
 def identity(row: dict[str, Any]) -> tuple[str, str, str, str, int]:
     """What is measured: a later row of the same replaces an earlier one."""
-    return row["data"], row["architecture"], row.get("way", "hard"), row["set"], row["per_class"]
+    return row["data"], row["architecture"], row.get("way", "hard"), name(row), row["per_class"]
 
 
 def _continued(row: dict[str, Any], later: dict[str, Any]) -> bool:
@@ -137,14 +142,13 @@ def _how(row: dict[str, Any]) -> str:
 def _table(found: dict[tuple[str, int], dict[str, Any]]) -> str:
     sizes = sorted({size for _, size in found if size})
     lines = [f"| set | {' | '.join(f'{size} per class' for size in sizes)} |", "|---" * (1 + len(sizes)) + "|"]
-    for name in SETS:
-        cells = [cell(found[name, size]) if (name, size) in found else "" for size in sizes]
-        if any(cells):
-            lines.append(f"| {name} | {' | '.join(cells)} |")
+    for one in sorted({one for one, size in found if size}, key=lambda one: (SETS.index(one.split(",")[0]), one)):
+        cells = [cell(found[one, size]) if (one, size) in found else "" for size in sizes]
+        lines.append(f"| {one} | {' | '.join(cells)} |")
     by_generator = dict[str, list[str]]()
     for row in found.values():
-        if one := generator(row):
-            by_generator.setdefault(one, []).append(f"{row['set']} at {row['per_class']}")
+        if source := generator(row):
+            by_generator.setdefault(source, []).append(f"{name(row)} at {row['per_class']}")
     if len(by_generator) > 1:
         lines += ["", *(f"Samples of `{one}`: {', '.join(sorted(sets))}." for one, sets in by_generator.items())]
     if ("real", 0) in found:
@@ -154,10 +158,10 @@ def _table(found: dict[tuple[str, int], dict[str, Any]]) -> str:
 
 def _refining(rows: Sequence[dict[str, Any]]) -> str:
     lines = ["| set | per class | method | start | factor | iterations | seconds | validation |", "|---" * 8 + "|"]
-    for row in sorted(rows, key=lambda row: (row["set"], row["per_class"])):
+    for row in sorted(rows, key=lambda row: (name(row), row["per_class"])):
         block = config.read(Refine, row["refine"], PATH.name)
         lines.append(
-            f"| {row['set']} | {row['per_class']} | {block.method} | {block.start_pick} | {block.factor} "
+            f"| {name(row)} | {row['per_class']} | {block.method} | {block.start_pick} | {block.factor} "
             f"| {row['iterations']} | {row['seconds']} | {100 * row['validation']:.1f} |"
         )
     return "\n".join(lines)

@@ -29,3 +29,8 @@ def test_samples_of_two_generators_in_one_table_are_told_apart() -> None:
     assert "Samples of `fashion_unet_hour_1`: generated-random at 1.\n" in page  # what unmarked rows were made of
     assert "Samples of `hour_2`: generated-random at 50.\n" in page
     assert "Samples of" not in small_page.page(rows[:1])
+
+
+def test_a_set_of_other_settings_has_a_row_of_its_own() -> None:
+    page = small_page.page([row("refined-real", 10, 0.8), row("refined-real", 10, 0.7, variant="factor 1")])
+    assert "| refined-real | 80.0 (1) |\n| refined-real, factor 1 | 70.0 (1) |\n" in page
