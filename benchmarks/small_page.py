@@ -145,12 +145,15 @@ def _table(found: dict[tuple[str, int], dict[str, Any]]) -> str:
     for one in sorted({one for one, size in found if size}, key=lambda one: (SETS.index(one.split(",")[0]), one)):
         cells = [cell(found[one, size]) if (one, size) in found else "" for size in sizes]
         lines.append(f"| {one} | {' | '.join(cells)} |")
-    by_generator = dict[str, list[str]]()
-    for row in found.values():
+    sources = dict[str, dict[str, list[str]]]()
+    for (one, size), row in sorted(found.items()):
         if source := generator(row):
-            by_generator.setdefault(source, []).append(f"{name(row)} at {row['per_class']}")
-    if len(by_generator) > 1:
-        lines += ["", *(f"Samples of `{one}`: {', '.join(sorted(sets))}." for one, sets in by_generator.items())]
+            sources.setdefault(source, {}).setdefault(one, []).append(str(size))
+    if len(sources) > 1:
+        lines.append("")
+        for source, sets in sources.items():
+            of_sets = "; ".join(f"{one}, {' and '.join(sizes)} per class" for one, sizes in sets.items())
+            lines.append(f"- Samples of `{source}`: {of_sets}.")
     if ("real", 0) in found:
         lines.append(f"\nAll {found['real', 0]['images']} real images: {cell(found['real', 0])}.")
     return "\n".join(lines)

@@ -26,8 +26,8 @@ def test_a_row_that_adds_trainings_replaces_the_shorter_one() -> None:
 def test_samples_of_two_generators_in_one_table_are_told_apart() -> None:
     rows = [row("generated-random", 1, 0.5), row("generated-random", 50, 0.7, generator="hour_2"), row("real", 0, 0.8)]
     page = small_page.page(rows)
-    assert "Samples of `fashion_unet_hour_1`: generated-random at 1.\n" in page  # what unmarked rows were made of
-    assert "Samples of `hour_2`: generated-random at 50.\n" in page
+    assert "- Samples of `fashion_unet_hour_1`: generated-random, 1 per class.\n" in page
+    assert "- Samples of `hour_2`: generated-random, 50 per class.\n" in page
     assert "Samples of" not in small_page.page(rows[:1])
 
 
