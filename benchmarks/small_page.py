@@ -60,8 +60,8 @@ other networks, and where it was another number it stands in brackets. They are 
 bytes as they are on disk, if the heading names no other way. `random` and `guided` sets differ from training to
 training, `modes` in the seed of k-means, the others are one set each. Settings were chosen on validation, apart from
 those of digits at 50 per class: two methods were equal on validation, and the test accuracy of one was known. ResNets
-of Fashion-MNIST are trained in bfloat16. Seconds: of refining on one thread of a busy machine,
-short trainings on validation included.
+of Fashion-MNIST are trained in bfloat16. Seconds: of refining on one thread of a busy machine, short trainings on
+validation included.
 """
 PUBLISHED = """## Published rows
 
