@@ -7,12 +7,12 @@ python -m benchmarks.small page               writes benchmarks/SMALL.md from th
 
 SET: real-random, real-herding, real-modes (nearest to k-means centres of pixels), the same three of generated images
 (generated-random, …), generated-guided (sampled toward k-means modes of a classifier's features), refined-real,
-refined-noise, refined-generated, real. Ways to train on a set: hard, the labels and the protocol of the experiment;
-soft, the probabilities that a classifier trained on all real images gives; plain, without augmentation; field, 1,000
-epochs of a ConvNet of width 128, as the papers on small sets do, in bfloat16. Every row is appended to
-benchmarks/small.jsonl as soon as it is measured; where the last one of the same set and machine has fewer trainings
-than are asked for, only the others are trained. A refined set is kept in data/small/ and refined again only with other
-settings; --variant gives sets of other --settings rows of their own. Splits are those of the rule `prepare`
+refined-noise, refined-generated; real, generated: all of them. Ways to train on a set: hard, the labels and the
+protocol of the experiment; soft, the probabilities that a classifier trained on all real images gives; plain, without
+augmentation; field, 1,000 epochs of a ConvNet of width 128, as the papers on small sets do, in bfloat16. Every row is
+appended to benchmarks/small.jsonl as soon as it is measured; where the last one of the same set and machine has fewer
+trainings than are asked for, only the others are trained. A refined set is kept in data/small/ and refined again only
+with other settings; --variant gives sets of other --settings rows of their own. Splits are those of the rule `prepare`
 (data/DATA/train.safetensors and its neighbours); SAMPLES is a samples.safetensors of the workflow, WEIGHTS a weights
 file; the folder of either names the generator in the row. Refining and all settings see train and validation; the test
 split gives the accuracies of the final sets and nothing else. One thread.
@@ -307,7 +307,7 @@ def main() -> None:
         task = Task.load(given.data)
         generated = image_files.load(given.generated) if given.generated else None
         for name in given.sets:
-            for per_class in given.per_class if name != "real" else [0]:
+            for per_class in given.per_class if name not in small_page.WHOLE else [0]:
                 record(task, name, per_class, generated, given)
     small_page.PATH.write_text(small_page.page(recorded_rows()), encoding="utf-8")
 

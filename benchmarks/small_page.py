@@ -10,11 +10,12 @@ from diffdistill.config.refine import Refine
 from diffdistill.metrics import scores
 
 PATH = Path(__file__).parent / "SMALL.md"
+WHOLE = ("real", "generated")
 SETS = (
     *(f"{source}-{how}" for source in ("real", "generated") for how in ("random", "herding", "modes")),
     "generated-guided",
     *(f"refined-{start}" for start in ("real", "noise", "generated")),
-    "real",
+    *WHOLE,
 )
 WAYS = {
     "hard": "",
@@ -147,15 +148,17 @@ def _table(found: dict[tuple[str, int], dict[str, Any]]) -> str:
         lines.append(f"| {one} | {' | '.join(cells)} |")
     sources = dict[str, dict[str, list[str]]]()
     for (one, size), row in sorted(found.items()):
-        if source := generator(row):
+        if size and (source := generator(row)):
             sources.setdefault(source, {}).setdefault(one, []).append(str(size))
     if len(sources) > 1:
         lines.append("")
         for source, sets in sources.items():
             of_sets = "; ".join(f"{one}, {' and '.join(sizes)} per class" for one, sizes in sets.items())
             lines.append(f"- Samples of `{source}`: {of_sets}.")
-    if ("real", 0) in found:
-        lines.append(f"\nAll {found['real', 0]['images']} real images: {cell(found['real', 0])}.")
+    for one in WHOLE:
+        if row := found.get((one, 0), {}):
+            of_which = f" of `{source}`" if (source := generator(row)) else ""
+            lines.append(f"\nAll {row['images']} {one} images{of_which}: {cell(row)}.")
     return "\n".join(lines)
 
 
