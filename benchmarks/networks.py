@@ -198,16 +198,18 @@ def measured(
     state, spent = trained(one, task.data, seconds)
     denoiser = averaged(state)
     ready = running.prepared(denoiser, str(devices.precision("auto", CPU)).removeprefix("torch."), False)
+    of_network = {
+        "parameters": sum(parameter.numel() for parameter in denoiser.network.parameters()),
+        "seed": seed,
+        "limit": seconds,
+        "seconds": round(spent),
+        "iterations": state.iteration,
+        "loss": round(noise_error(denoiser, task.data), 5),
+    }
     for evaluations in nfe:
         samples, speed = sampled(ready, images, evaluations)
         predicted, _ = agreement.predict(task.judge, samples.images)
-        yield {
-            "parameters": sum(parameter.numel() for parameter in denoiser.network.parameters()),
-            "seed": seed,
-            "limit": seconds,
-            "seconds": round(spent),
-            "iterations": state.iteration,
-            "loss": round(noise_error(denoiser, task.data), 5),
+        yield of_network | {
             "nfe": evaluations,
             "images": len(samples.labels),
             "agreement": round(agreement.label_agreement(predicted, samples.labels), 4),

@@ -243,9 +243,9 @@ def recorded_accuracies(row: dict[str, Any]) -> list[float]:
     """Of the first seeds, if the last row of this set was measured with the same settings on this machine."""
     for other in reversed(recorded_rows()):
         if small_page.identity(other) == small_page.identity(row):
-            same = all(other.get(part) == row.get(part) for part in ("refine", "machine"))
-            same = same and small_page.generator(other) == small_page.generator(row)
-            return list(other["accuracies"]) if same else []
+            same_settings = all(other.get(part) == row.get(part) for part in ("refine", "machine"))
+            same_generator = small_page.generator(other) == small_page.generator(row)
+            return list(other["accuracies"]) if same_settings and same_generator else []
     return []
 
 

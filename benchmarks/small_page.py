@@ -26,17 +26,17 @@ WAYS = {
 """How classifiers are trained: the end of a table's heading."""
 
 
-UNRECORDED = {"digits": "digits", "fashion": "fashion_unet_hour_1"}
+UNNAMED_GENERATOR = {"digits": "digits", "fashion": "fashion_unet_hour_1"}
 """By data: the experiment whose samples were used by rows that do not name it."""
 
 
 def generator(row: dict[str, Any]) -> str | None:
-    """The experiment whose samples the set was made of."""
-    return row.get("generator", UNRECORDED[row["data"]]) if "generated" in row["set"] else None
+    """The experiment whose samples the set was made from."""
+    return row.get("generator", UNNAMED_GENERATOR[row["data"]]) if "generated" in row["set"] else None
 
 
 def name(row: dict[str, Any]) -> str:
-    """Of the set, with its variant."""
+    """The name of the set, with its variant."""
     return f"{row['set']}, {row['variant']}" if row.get("variant") else str(row["set"])
 
 
@@ -143,23 +143,30 @@ def _how(row: dict[str, Any]) -> str:
 def _table(found: dict[tuple[str, int], dict[str, Any]]) -> str:
     sizes = sorted({size for _, size in found if size})
     lines = [f"| set | {' | '.join(f'{size} per class' for size in sizes)} |", "|---" * (1 + len(sizes)) + "|"]
-    for one in sorted({one for one, size in found if size}, key=lambda one: (SETS.index(one.split(",")[0]), one)):
+    for _, one in sorted({(SETS.index(row["set"]), one) for (one, size), row in found.items() if size}):
         cells = [cell(found[one, size]) if (one, size) in found else "" for size in sizes]
         lines.append(f"| {one} | {' | '.join(cells)} |")
+    lines += _generators(found)
+    for one in WHOLE:
+        if row := found.get((one, 0), {}):
+            suffix = f" of `{source}`" if (source := generator(row)) else ""
+            lines.append(f"\nAll {row['images']} {one} images{suffix}: {cell(row)}.")
+    return "\n".join(lines)
+
+
+def _generators(found: dict[tuple[str, int], dict[str, Any]]) -> list[str]:
+    """The sets of each generator, a line each, if a table has more than one generator."""
     sources = dict[str, dict[str, list[str]]]()
     for (one, size), row in sorted(found.items()):
         if size and (source := generator(row)):
             sources.setdefault(source, {}).setdefault(one, []).append(str(size))
-    if len(sources) > 1:
-        lines.append("")
-        for source, sets in sources.items():
-            of_sets = "; ".join(f"{one}, {' and '.join(sizes)} per class" for one, sizes in sets.items())
-            lines.append(f"- Samples of `{source}`: {of_sets}.")
-    for one in WHOLE:
-        if row := found.get((one, 0), {}):
-            of_which = f" of `{source}`" if (source := generator(row)) else ""
-            lines.append(f"\nAll {row['images']} {one} images{of_which}: {cell(row)}.")
-    return "\n".join(lines)
+    if len(sources) < 2:
+        return []
+    lists = {
+        source: "; ".join(f"{one}, {' and '.join(sizes)} per class" for one, sizes in sets.items())
+        for source, sets in sources.items()
+    }
+    return ["", *(f"- Samples of `{source}`: {sets}." for source, sets in lists.items())]
 
 
 def _refining(rows: Sequence[dict[str, Any]]) -> str:
