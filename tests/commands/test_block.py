@@ -1,5 +1,7 @@
 """The text of a block: a reason stands beside each choice, and names of files survive."""
 
+import dataclasses
+
 import yaml
 
 from diffdistill.commands import block, proposal
@@ -32,6 +34,15 @@ def test_folders_at_the_top_are_classes_where_the_user_says_so() -> None:
 def test_words_that_yaml_would_read_as_values_stay_text() -> None:
     for path in ("yes", "null", "on", "No"):
         assert yaml.safe_load(block.text(choice(path)))["experiments"]["mine"]["source"]["path"] == path
+
+
+def test_a_uvit_from_random_weights_is_trained_by_muon() -> None:
+    small = choice("set")
+    large = dataclasses.replace(small, model=proposal.ladder(28, 10**6)[-1])
+    uvit = yaml.safe_load(block.text(large))["experiments"]["mine"]
+    assert uvit["train"]["optimiser"] == "muon"
+    assert (uvit["model"]["conditioning"], uvit["model"]["prediction"]) == ("adaptive", "v")
+    assert "optimiser" not in yaml.safe_load(block.text(small))["experiments"]["mine"]["train"]
 
 
 def test_reasons_stand_beside_choices() -> None:

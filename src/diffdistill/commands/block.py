@@ -92,13 +92,14 @@ def flip_reason(flip: bool, ratio: float) -> str:
 
 
 def _train(choice: Choice) -> dict[str, Any]:
-    plan, convolutional = choice.plan, choice.model.kind == "unet"
+    plan, kind = choice.plan, choice.model.kind
     iterations = plan.iterations
-    return {
+    optimiser = {"optimiser": "muon"} if proposal.OPTIMISERS[kind] == "muon" else {}
+    return optimiser | {
         "iterations": iterations,
         "slice_iterations": plan.slice_iterations,
         "batch_size": plan.batch_size,
-        "learning_rate": 1e-3 if convolutional else 2e-4,
+        "learning_rate": 1e-3 if kind == "unet" else 2e-4,
         "warmup_iterations": min(1_000, iterations // 20),
         "decay": "linear",
         "betas": [0.9, 0.99],

@@ -71,7 +71,8 @@ def propose(found: Inspection, *, hours: float, budget: float, name: str, pictur
         denoiser = timing.build(model, where.image, where.classes)
         wanted = 64 if where.train_images < 2_000 else 128
         batch = batches[model.model_dump_json()] = timing.largest_batch(denoiser, wanted, device)
-        return timing.denoiser_step(denoiser, Recipe(iterations=10**6, batch_size=batch, flip=flip), device)
+        recipe = Recipe(iterations=10**6, batch_size=batch, flip=flip, optimiser=proposal.OPTIMISERS[model.kind])
+        return timing.denoiser_step(denoiser, recipe, device)
 
     def rungs(where: proposal.Shape) -> list[ModelBlock]:
         return proposal.ladder(where.size, where.train_images)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from diffdistill.commands.inspection import Inspection
 from diffdistill.config import ModelBlock, parse_model
@@ -15,11 +15,14 @@ LADDER: tuple[dict[str, Any], ...] = (
     {"kind": "unet", "channels": 16, "blocks": 1, "num_heads": 2, "prediction": "v"},
     {"kind": "unet", "channels": 32, "blocks": 1, "num_heads": 4, "prediction": "v"},
     {"kind": "unet", "channels": 64, "blocks": 2, "num_heads": 4, "prediction": "v"},
-    {"kind": "uvit", "embed_dim": 384, "depth": 8, "num_heads": 6},
-    {"kind": "uvit", "embed_dim": 512, "depth": 12, "num_heads": 8},
-    {"kind": "uvit", "embed_dim": 768, "depth": 16, "num_heads": 12},
+    {"kind": "uvit", "embed_dim": 384, "depth": 8, "num_heads": 6, "prediction": "v", "conditioning": "adaptive"},
+    {"kind": "uvit", "embed_dim": 512, "depth": 12, "num_heads": 8, "prediction": "v", "conditioning": "adaptive"},
+    {"kind": "uvit", "embed_dim": 768, "depth": 16, "num_heads": 12, "prediction": "v", "conditioning": "adaptive"},
 )
-"""Networks from small to large; docs/own-data.md has them as a table."""
+"""Networks from small to large; docs/own-data.md has them as a table. How they are conditioned and what they predict:
+benchmarks/NETWORKS.md."""
+OPTIMISERS: Mapping[str, Literal["adamw", "muon"]] = {"unet": "adamw", "uvit": "muon"}
+"""By kind of network, from random weights."""
 PATCHES_FROM = 28
 """Side from which a U-Net works on patches of 2 x 2 pixels."""
 MOST_RUNGS = ((2_000, 2), (10_000, 3))

@@ -128,13 +128,6 @@ def test_inputs_that_do_not_fit_are_refused(x: tuple[int, ...], t: int, y: int |
         tiny(num_classes=5)(torch.zeros(x), torch.zeros(t), labels)
 
 
-def test_few_and_many_tokens_take_the_same_attention(monkeypatch: pytest.MonkeyPatch) -> None:
-    query, key, value = torch.randn(3, 2, 4, 18, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    few = uvit.attention(query, key, value)
-    monkeypatch.setattr(uvit, "FEW_TOKENS", 0)
-    torch.testing.assert_close(uvit.attention(query, key, value), few)
-
-
 def test_layers_are_those_of_timm() -> None:
     from timm import layers
 

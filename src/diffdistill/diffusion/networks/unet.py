@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from diffdistill.config import UNetModel
+from diffdistill.diffusion.networks.attention import attention
 from diffdistill.diffusion.networks.base import TIME_FACTOR, Network, Sizes, timestep_embedding
 
 
@@ -43,8 +44,8 @@ class Attention(nn.Module):
         """x: (B, C, H, W) -> the same."""
         B, C, H, W = x.shape
         qkv = self.qkv(self.norm(x)).reshape(B, 3, self.num_heads, C // self.num_heads, H * W)
-        query, key, value = qkv.transpose(3, 4).unbind(1)  # each (B, heads, L, C / heads)
-        h = F.scaled_dot_product_attention(query, key, value)
+        query, key, value = qkv.transpose(3, 4).contiguous().unbind(1)  # each (B, heads, L, C / heads)
+        h = attention(query, key, value)
         return x + self.proj(h.transpose(2, 3).reshape(B, C, H, W))  # type: ignore[no-any-return]
 
 

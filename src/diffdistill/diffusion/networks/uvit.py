@@ -12,19 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from diffdistill.config import UViTModel
+from diffdistill.diffusion.networks.attention import attention
 from diffdistill.diffusion.networks.base import LABEL, TIME_FACTOR, Network, Sizes, timestep_embedding
 
 POSITION = "pos_embed"
-FEW_TOKENS = 64
-"""Below it a CPU multiplies whole matrices faster than the fused kernel's blocks."""
-
-
-def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """softmax(query key^T / sqrt(d)) value, each (B, heads, L, d)."""
-    if query.device.type == "cpu" and query.shape[2] < FEW_TOKENS:
-        weights = torch.softmax(query * query.shape[3] ** -0.5 @ key.transpose(2, 3), dim=3)  # (B, heads, L, L)
-        return weights @ value
-    return F.scaled_dot_product_attention(query, key, value)
 
 
 class PatchEmbed(nn.Module):
