@@ -1,7 +1,7 @@
 """Which network teaches most at equal seconds of training: Fashion-MNIST at its native 28x28 and digits at 8x8.
 
 python -m benchmarks.networks [--data fashion|digits] NETWORK [NETWORK ...] [--seconds 60 600] [--seeds 0 1 2]
-                              [--nfe 8] [--set KEY=VALUE ...]
+                              [--nfe 8] [--set KEY=VALUE ...] [--keep FOLDER]
 python -m benchmarks.networks page               writes benchmarks/NETWORKS.md from the recorded rows alone
 
 NETWORK: a name of NETWORKS. --set: changes of the experiment, such as train.learning_rate=1e-3, recorded under the name
@@ -10,12 +10,13 @@ timed, the rate falls to 0 over as many as fit, and training ends when the secon
 each number of evaluations in --nfe, a row for each; a classifier trained on real images says how many labels it agrees
 with, and a ConvNet is trained on the images. Both see a part of the train split; on the rest of it, 400 images per
 class of Fashion-MNIST and 40 of the digits, the ConvNet is tested: no test split is read. Every row is appended to
-networks.jsonl as soon as it is measured.
+networks.jsonl as soon as it is measured. --keep writes what each network samples to a folder, for benchmarks.given.
 """
 
 import functools
 import json
 import os
+import re
 import statistics
 import sys
 import time
@@ -34,7 +35,7 @@ from benchmarks.quality import Split, experiments, shortened
 from benchmarks.sampling import EIGHT, generated
 from diffdistill import config
 from diffdistill.classify import training as classifying
-from diffdistill.data import idx, splits
+from diffdistill.data import idx, image_files, splits
 from diffdistill.diffusion import running, training
 from diffdistill.diffusion.denoiser import Denoiser, NetworkDenoiser
 from diffdistill.diffusion.labels import LabelSpace
@@ -190,10 +191,19 @@ def sampled(denoiser: Denoiser, images: int, nfe: int) -> tuple[Split, float]:
     return made, len(made.labels) / (time.process_time() - started)
 
 
+def kept(folder: Path | None, name: str, samples: Split, nfe: int) -> None:
+    """Write what a network samples, if there is a folder for it."""
+    if folder is not None:
+        metadata = {"classes": json.dumps([str(number) for number in range(10)]), "generator": name}
+        file = f"{re.sub('[^a-z0-9]+', '-', name)}-nfe-{nfe}.safetensors"
+        image_files.save(folder / file, samples.images, samples.labels, metadata)
+
+
 def measured(
-    task: Task, changes: Mapping[str, Any], seconds: float, seed: int, images: int, nfe: Sequence[int]
-) -> Iterator[dict[str, Any]]:
-    """The rows of one network, one for each number of evaluations."""
+    task: Task, changes: Mapping[str, Any], seconds: float, seed: int, images: int, nfe: Sequence[int],
+    keep: Callable[[Split, int], None],
+) -> Iterator[dict[str, Any]]:  # fmt: skip
+    """The rows of one network, one for each number of evaluations; `keep` gets what it samples with each."""
     one = task.experiment(changes, seed)
     state, spent = trained(one, task.data, seconds)
     denoiser = averaged(state)
@@ -208,6 +218,7 @@ def measured(
     }
     for evaluations in nfe:
         samples, speed = sampled(ready, images, evaluations)
+        keep(samples, evaluations)
         predicted, _ = agreement.predict(task.judge, samples.images)
         yield of_network | {
             "nfe": evaluations,
@@ -239,22 +250,22 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [INTRODUCTION]
     for (data, limit, processor), found in sorted(groups.items()):
         lines += [f"\n## {TITLES[data]}: {limit:g} s of training, {processor}\n", HEAD]
-        same: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
+        same: dict[tuple[str, int, int], list[Mapping[str, Any]]] = {}
         for row in found:
-            same.setdefault((row["network"], row.get("nfe", EIGHT.nfe)), []).append(row)
+            same.setdefault((row["network"], row.get("nfe", EIGHT.nfe), row["images"]), []).append(row)
         best_first = sorted(sorted(same), key=lambda key: -_median(same[key], "accuracy"))
         lines += [_line(*key, same[key]) for key in best_first]
     machines = dict.fromkeys(str(row.get("machine", "a machine that was not recorded")) for row in rows)
     return "\n".join([*lines, "", *(f"On {machine}." for machine in machines)]) + "\n"
 
 
-def _line(name: str, nfe: int, rows: Sequence[Mapping[str, Any]]) -> str:
+def _line(name: str, nfe: int, images: int, rows: Sequence[Mapping[str, Any]]) -> str:
     ends = sorted({min(row["accuracy"] for row in rows), max(row["accuracy"] for row in rows)})
     spread = " to ".join(f"{100 * value:.1f}" for value in ends)
     return (
         f"| {name} | {rows[0]['parameters'] / 1e6:.2f} M | {_median(rows, 'iterations'):.0f} "
         f"| {_median(rows, 'loss'):.4f} | {nfe} | {100 * _median(rows, 'agreement'):.1f} % "
-        f"| {_median(rows, 'images'):,.0f} "
+        f"| {images:,} "
         f"| {100 * _median(rows, 'accuracy'):.1f} % ({spread}, {len(rows)}) "
         f"| {_median(rows, 'images_per_second'):.0f} |"
     )
@@ -286,6 +297,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--images", type=int, default=IMAGES, help="sampled per network")
     parser.add_argument("--nfe", nargs="+", type=int, default=[EIGHT.nfe], help="evaluations per image")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER")
     parser.add_argument("--set", nargs="+", default=[], dest="settings")
     given = parser.parse_args(argv)
     names = [*NETWORKS][:1] if given.toy else [name for name in given.networks if name != "page"]
@@ -299,7 +311,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 assert task is not None
                 changes = with_settings(NETWORKS[name], given.settings)
                 network = {"data": given.data, "network": " ".join([name, *given.settings])}
-                for row in measured(task, changes, seconds, seed, 20 if given.toy else given.images, given.nfe):
+                keep = functools.partial(kept, given.keep, f"{network['network']}, {seconds:g} s, seed {seed}")
+                images = 20 if given.toy else given.images
+                for row in measured(task, changes, seconds, seed, images, given.nfe, keep):
                     rows.append(network | row)
                     print(json.dumps(rows[-1]), flush=True)
                     if not given.toy:

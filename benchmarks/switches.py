@@ -47,6 +47,8 @@ TUNE = {
     "stages": 4, "noise_mean": 0.0, "noise_std": 1.5,
 }  # fmt: skip
 CONSISTENCY = {"algorithm": "consistency", "nfe": 2}
+COMBINED = {"train": {"subclasses": 3}, "sample": {"solver": CONSISTENCY}, "tune": TUNE, "select": "relabel"}
+"""With `none`'s min-SNR, what gained on either data set."""
 OURS = {"solver": {"order": 2, "nfe": 8}}
 EARLIER = {"weight": 1.5, "from_step": 1000}
 MIDDLE = {"interval": [0.1, 0.4]}
@@ -69,6 +71,7 @@ SWITCHES: dict[str, dict[str, Any]] = {
     "2 evaluations, not tuned": {
         "sample": {"solver": CONSISTENCY}, "tune": {**TUNE, "iterations": 1, "warmup_iterations": 0},
     },
+    "combined": COMBINED,
     "paper": {"recipe": "paper"},
     "paper, sampled by ours": {"recipe": "paper", "sample": OURS},
     "paper, five times as long, sampled by ours": {"recipe": "paper", "times_as_long": 5, "sample": OURS},
