@@ -1,18 +1,25 @@
-"""Training steps of the U-ViT against a plain loop: eager float32, torch's default AdamW, a Python loop for the EMA."""
+"""Training steps: the U-ViT against a plain loop, and the networks that init proposes against torch's fused attention.
+
+The plain loop is eager float32 with torch's default AdamW and a Python loop for the EMA.
+"""
 
 import copy
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import torch
 
 from benchmarks.measuring import CPU, PAIRS, Row, times_faster
 from benchmarks.models import DIGITS, TINY_UVIT, UVIT_S, Case, as_published
+from diffdistill.commands import proposal
 from diffdistill.config import Recipe
 from diffdistill.diffusion import training
 from diffdistill.diffusion.loss import denoising_loss
+from diffdistill.diffusion.networks import attention
 from diffdistill.diffusion.training import Execution
 from diffdistill.runtime import devices
 
+NAMES = {"unet": "U-Net", "uvit": "U-ViT"}
 RECIPE = Recipe(iterations=10**6, batch_size=128, betas=(0.99, 0.999), flip=False, log_every=10**6)
 
 
@@ -43,6 +50,22 @@ def faster(case: Case, batch_size: int, steps: int, execution: Execution, pairs:
     return times_faster(reference, ours, pairs)
 
 
+def faster_by_attention(case: Case, batch_size: int, steps: int, pairs: int = PAIRS) -> list[float]:
+    """Steps in bfloat16; the reference computes attention by torch's fused kernel, however many tokens there are."""
+    x, y = case.data(4 * batch_size)
+    recipe, execution = RECIPE.changed(batch_size=batch_size), Execution(precision=torch.bfloat16)
+    state = training.State.start(case.build(), recipe)
+
+    def ours() -> None:
+        training.train(state, x, y, recipe, until=state.iteration + steps, execution=execution)
+
+    def reference() -> None:
+        with patch.object(attention, "TOKENS_WITH_GRADIENTS", 0):
+            ours()
+
+    return times_faster(reference, ours, pairs)
+
+
 def rows(toy: bool = False) -> Iterator[Row]:
     plain = "eager float32, torch's default AdamW, a loop for the EMA"
     precision = devices.precision("auto", CPU)
@@ -55,3 +78,10 @@ def rows(toy: bool = False) -> Iterator[Row]:
     yield Row(f"{small}, {which}", plain, 1.3, faster(DIGITS, 128, 5, auto))
     yield Row(f"{large}, {which}", plain, 1.3, faster(UVIT_S, 4, 1, auto))
     yield Row(f"{small}, float32", plain, None, faster(DIGITS, 128, 5, exact))
+    if precision == torch.bfloat16:
+        fused = "the same with torch's fused attention"
+        for side, rung, batch_size in ((16, 0, 64), (32, 1, 64), (64, 0, 32), (32, 3, 8)):
+            model = proposal.ladder(side, train_images=10**6)[rung]
+            claim = f"training step: {NAMES[model.kind]} that init proposes, {side}x{side}, bfloat16"
+            case = Case(model, (3, side, side), 10)
+            yield Row(claim, fused, None, faster_by_attention(case, batch_size, 2))
