@@ -279,15 +279,23 @@ def row(name: str, networks: int, images: float, accuracies: list[float], second
 
 def write(name: str, head: str, rows: Mapping[str, str]) -> None:
     """Replace a data set's section, apart from rows that were not measured again."""
-    text = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), name, head, rows), encoding="utf-8")
+
+
+def page(text: str, name: str, head: str, rows: Mapping[str, str]) -> str:
+    """The page with these rows of a data set. Where others stay, so does the line on how they were measured."""
     last = dict(re.findall(r"^## (\w+)\n\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
     found = {line.split("|")[1].strip(): line for line in last.get(name, "").splitlines() if line.startswith("| ")}
     lines = {**found, **rows}
     table = {key: lines[key] for key in (*SWITCHES, REAL) if key in lines}
-    last[name] = f"{head}\n\n{HEAD}" + "\n".join(table.values())
+    named = ", ".join(f"`{key}`" for key in rows)
+    before = last.get(name, "").partition(HEAD)[0].splitlines()
+    heads = [line for line in before if line and not line.startswith(f"{named}: ")]
+    heads = [*heads, f"{named}: {head}"] if found.keys() - {"switch"} - rows.keys() else [head]
+    last[name] = "\n".join(heads) + f"\n\n{HEAD}" + "\n".join(table.values())
     intro = text.partition("\n## ")[0].rstrip()
     sections = [f"## {key}\n\n{one.strip()}" for key, one in last.items()]
-    PAGE.write_text("\n\n".join([intro, *sections]) + "\n", encoding="utf-8")
+    return "\n\n".join([intro, *sections]) + "\n"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
