@@ -163,10 +163,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             about = {"data": given.data, "generator": generator}
             row = about | measured(bench, samples, treatment, given.convnets)
             print(json.dumps(row), flush=True)
-            with ROWS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-    rows = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
-    PAGE.write_text(page(rows), encoding="utf-8")
+            measuring.record(ROWS, row)
+    PAGE.write_text(page(measuring.recorded(ROWS)), encoding="utf-8")
     return 0
 
 

@@ -1,14 +1,16 @@
 """Pairs of measurements, reference and ours in turn, so that other load on the machine slows both."""
 
 import argparse
+import json
 import os
 import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -86,6 +88,17 @@ def machine() -> str:
     described["processor"] = names[0] if names else platform.machine()
     described["bfloat16"] = str(devices.precision("auto", CPU) == torch.bfloat16)
     return ", ".join(f"{name} {value}" for name, value in described.items())
+
+
+def recorded(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file of JSON lines."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def record(path: Path, row: Mapping[str, Any]) -> None:
+    """Append a row to a file of JSON lines."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def table(rows: Sequence[str]) -> str:

@@ -317,14 +317,11 @@ def main(argv: Sequence[str] | None = None) -> int:
                     rows.append(network | row)
                     print(json.dumps(rows[-1]), flush=True)
                     if not given.toy:
-                        with ROWS.open("a", encoding="utf-8") as file:
-                            file.write(json.dumps(rows[-1]) + "\n")
+                        measuring.record(ROWS, rows[-1])
     if given.toy:
         print(page(rows))
         return 0
-    PAGE.write_text(
-        page([json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]), encoding="utf-8"
-    )
+    PAGE.write_text(page(measuring.recorded(ROWS)), encoding="utf-8")
     return 0
 
 

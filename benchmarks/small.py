@@ -31,8 +31,8 @@ import torch
 import yaml
 from torch import Tensor
 
-from benchmarks import small_page
-from benchmarks.measuring import machine
+from benchmarks import measuring, small_page
+from benchmarks.measuring import machine, recorded
 from benchmarks.sampling import EIGHT
 from diffdistill import config
 from diffdistill.classify import training
@@ -235,13 +235,9 @@ def refined_once(task: Task, name: str, block: Refine, source: ImageSet) -> tupl
     return image_files.load(path), about
 
 
-def recorded_rows() -> list[dict[str, Any]]:
-    return [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
-
-
 def recorded_accuracies(row: dict[str, Any]) -> list[float]:
     """Of the first seeds, if the last row of this set was measured with the same settings on this machine."""
-    for other in reversed(recorded_rows()):
+    for other in reversed(recorded(ROWS)):
         if small_page.identity(other) == small_page.identity(row):
             same_settings = all(other.get(part) == row.get(part) for part in ("refine", "machine"))
             same_generator = small_page.generator(other) == small_page.generator(row)
@@ -278,14 +274,13 @@ def record(task: Task, name: str, per_class: int, generated: ImageSet | None, gi
     for architecture in given.architectures:
         for way in given.ways:
             one = {**row, "architecture": architecture, "way": way, "machine": machine()}
-            recorded = recorded_accuracies(one)
-            seeds = range(len(recorded), given.trainings or small_page.trainings(architecture))
+            earlier = recorded_accuracies(one)
+            seeds = range(len(earlier), given.trainings or small_page.trainings(architecture))
             if not seeds:
                 continue
             accuracies, images = measured(task, architecture, way, seeds, made)
-            one |= {"images": images, "accuracies": recorded + accuracies}
-            with ROWS.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(one) + "\n")
+            one |= {"images": images, "accuracies": earlier + accuracies}
+            measuring.record(ROWS, one)
             print(f"{name}, {per_class} per class, {architecture}, {way}: {small_page.cell(one)}", flush=True)
 
 
@@ -309,7 +304,7 @@ def main() -> None:
         for name in given.sets:
             for per_class in given.per_class if name not in small_page.WHOLE else [0]:
                 record(task, name, per_class, generated, given)
-    small_page.PATH.write_text(small_page.page(recorded_rows()), encoding="utf-8")
+    small_page.PATH.write_text(small_page.page(recorded(ROWS)), encoding="utf-8")
 
 
 if __name__ == "__main__":
