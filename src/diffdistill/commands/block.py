@@ -44,8 +44,6 @@ def text(choice: Choice) -> str:
         if getattr(where, key) is not None:
             source[key] = getattr(where, key)
     model = choice.model.model_dump(mode="json", exclude={"kind", "mlp_ratio"})
-    if model["prediction"] == "noise":
-        del model["prediction"]
     fits = f"{plan.costs.train / 60:.1f} min of {choice.hours:g} h"
     written = f"""\
 # Proposed by diffdistill init for {where.train_images} train images in {where.classes} classes, on {choice.machine}.

@@ -14,11 +14,12 @@ long. For more tokens the matrices take too much memory."""
 def attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """softmax(query key^T / sqrt(d)) value, each (B, heads, L, d).
 
-    The fused kernel is only taken by torch if the last dimension is contiguous.
+    torch takes its fused kernel only if the last dimension is contiguous.
     """
-    training = query.requires_grad and query.dtype == torch.bfloat16
-    fewest = TOKENS_WITH_GRADIENTS + 1 if training else FEW_TOKENS
-    if query.device.type == "cpu" and query.shape[2] < fewest:
+    tokens = query.shape[2]
+    slow_gradients = query.requires_grad and query.dtype == torch.bfloat16
+    few = tokens <= TOKENS_WITH_GRADIENTS if slow_gradients else tokens < FEW_TOKENS
+    if query.device.type == "cpu" and few:
         weights = torch.softmax(query * query.shape[3] ** -0.5 @ key.transpose(2, 3), dim=3)  # (B, heads, L, L)
         return weights @ value
     return F.scaled_dot_product_attention(query, key, value)
