@@ -68,7 +68,7 @@ def test_a_wheel_goes_from_a_folder_of_pictures_to_an_accuracy(tmp_path: Path) -
         assert done.returncode == 0, done.stdout + done.stderr[-4000:]
         return done.stdout + done.stderr
 
-    diffdistill("init", "pictures", "--hours", "0.1", "--budget", "20")
+    diffdistill("init", "pictures", "--hours", "2", "--budget", "20")
     _shorten(folder / "mine.yaml")
     assert "sample" in diffdistill("run", "-n", "--configfile", "mine.yaml")
     diffdistill("run", "--configfile", "mine.yaml", "--cores", "2", "results/pictures/accuracy.csv")
