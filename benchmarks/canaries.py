@@ -3,7 +3,7 @@
 python -m benchmarks.canaries    writes benchmarks/CANARIES.md; about two minutes of training on one core
 
 Held-out digits are put into the train split, some of them once, some 4, 16 or 64 times; others stay out as a control. A
-U-ViT is trained on it as config.yaml's digits are. The audit's measures then compare the canaries of each group with
+U-ViT is trained on it as digits.yaml says. The audit's measures then compare the canaries of each group with
 held-out digits, which an audit cannot do: it does not know which images to suspect, and takes all of train together.
 """
 
@@ -94,8 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = measuring.parser(__doc__).parse_args(argv)
     torch.set_num_threads(1)
     iterations, images = (5, 2 * BATCH) if arguments.toy else (ITERATIONS, IMAGES)
-    block = shortened(experiments(FOLDER.parent / "config.yaml")["digits"], iterations, iterations)
-    experiment = config.read(config.Experiment, block, "config.yaml: digits")
+    block = shortened(experiments(FOLDER / "digits.yaml")["digits_uvit"], iterations, iterations)
+    experiment = config.read(config.Experiment, block, "digits.yaml: digits_uvit")
     assert experiment.train is not None
     audit = Audit()
     train, held = Split.digits(experiment)

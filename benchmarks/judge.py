@@ -132,8 +132,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         Case("right, stopped early", 0.0, short),
         Case("40 % shuffled", 0.4, iterations),
     ]
-    block = shortened(experiments(FOLDER.parent / "config.yaml")["digits"], iterations, iterations, steps)
-    experiment = config.read(config.Experiment, block, "config.yaml: digits")
+    block = shortened(experiments(FOLDER / "digits.yaml")["digits_uvit"], iterations, iterations, steps)
+    experiment = config.read(config.Experiment, block, "digits.yaml: digits_uvit")
     logging.getLogger("diffdistill").addFilter(lambda record: record.levelno >= logging.WARNING)
     torch.set_num_threads(1)
     folder = Path(tempfile.mkdtemp()) if arguments.folder is None else arguments.folder

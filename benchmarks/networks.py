@@ -68,6 +68,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "uvit": {},
     "unet-32-1-2": _unet(32, 1, 2),
     "unet-16-1-2": _unet(16, 1, 2),
+    "unet-16-1-2, v": with_settings(_unet(16, 1, 2), ["model.prediction=v"]),
     "unet-32-1-2-2": _unet(32, 1, 2, 2),
     "unet-32-1-2-2-deep": _unet(32, 1, 2, 2, blocks=2),
     "unet-16-1-2-4": _unet(16, 1, 2, 4),
@@ -104,9 +105,9 @@ class Task:
 
     @classmethod
     def digits(cls, toy: bool = False) -> "Task":
-        block = experiments(FOLDER.parent / "config.yaml")["digits"]
+        block = experiments(FOLDER / "digits.yaml")["digits_uvit"]
         block = shortened(block, 3, 3, 2) if toy else block
-        return cls(*Split.digits(config.read(config.Experiment, block, "config.yaml: digits")), block)
+        return cls(*Split.digits(config.read(config.Experiment, block, "digits.yaml: digits_uvit")), block)
 
     @classmethod
     def fashion(cls, toy: bool = False) -> "Task":

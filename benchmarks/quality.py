@@ -2,7 +2,7 @@
 
 python -m benchmarks.quality    writes benchmarks/quality.png and benchmarks/QUALITY.md
 
-A U-ViT is trained as config.yaml's digits are, on a part of their train and validation splits. Five ConvNets per solver
+A U-ViT is trained as digits.yaml says, on a part of their train and validation splits. Five ConvNets per solver
 are trained on what it samples in the same seconds, and tested on 40 other digits per class. The demo's test split is
 not used.
 """
@@ -157,11 +157,11 @@ def measured(experiment: config.Experiment, seconds: float, seeds: int, nfe: Seq
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = measuring.parser(__doc__).parse_args(argv)
     torch.set_num_threads(1)
-    block, seconds, seeds = experiments(FOLDER.parent / "config.yaml")["digits"], 10.0, SEEDS
+    block, seconds, seeds = experiments(FOLDER / "digits.yaml")["digits_uvit"], 10.0, SEEDS
     if arguments.toy:
         block, seconds, seeds = shortened(block, 5, 5, 2), 0.01, 1
     nfe = NFE[:1] if arguments.toy else NFE
-    table, held = measured(config.read(config.Experiment, block, "config.yaml: digits"), seconds, seeds, nfe)
+    table, held = measured(config.read(config.Experiment, block, "digits.yaml: digits_uvit"), seconds, seeds, nfe)
     text = (
         "# Accuracy at equal seconds\n\nWritten by `python -m benchmarks.quality`: "
         f"{seconds:g} s of sampling per solver, one thread; {seeds} ConvNets each, tested on {held} held-out digits; "

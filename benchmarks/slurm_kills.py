@@ -26,7 +26,7 @@ SMALL = """
 experiments:
   digits:
     threads: 1
-    model: {embed_dim: 32, depth: 2, num_heads: 2}
+    model: {channels: 8, num_heads: 2}
     train:
       {iterations: 1200, slice_iterations: 600, warmup_iterations: 10, batch_size: 32, save_seconds: 0.5, log_every: 20}
     fid: {every: 600, images: 300}

@@ -92,9 +92,11 @@ class Task:
 
     @classmethod
     def digits(cls, toy: bool) -> "Task":
-        block = experiments(FOLDER.parent / "config.yaml")["digits"]
+        block = experiments(FOLDER / "digits.yaml")["digits_uvit"]
         block = shortened(block, 20, 10, 2) if toy else block
-        return cls(*Split.digits(config.read(config.Experiment, block, "config.yaml: digits")), {"none": block}, toy)
+        return cls(
+            *Split.digits(config.read(config.Experiment, block, "digits.yaml: digits_uvit")), {"none": block}, toy
+        )
 
     @classmethod
     def fashion(cls, toy: bool) -> "Task":

@@ -1,18 +1,17 @@
 """What follows from the blocks of an experiment."""
 
-from pathlib import Path
+import copy
 from typing import Any
 
 import pytest
-import yaml
 
 from diffdistill import config
 from diffdistill.errors import UserError
+from tests.shipped import VALUES
 
 
 def digits(**changes: Any) -> config.Experiment:
-    path = Path(__file__).parents[2] / "config.yaml"
-    given = yaml.safe_load(path.read_text(encoding="utf-8"))["experiments"]["digits"]
+    given = copy.deepcopy(VALUES["experiments"]["digits"])
     for name, values in changes.items():
         given[name] = {**given[name], **values} if isinstance(given.get(name), dict) else values
     return config.read(config.Experiment, given, "digits")

@@ -1,16 +1,14 @@
 """Settings that need each other are named together, before any job."""
 
 import copy
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from diffdistill import config
 from diffdistill.errors import UserError
+from tests.shipped import VALUES as PLAIN
 
-PLAIN = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 TUNE = {"iterations": 10, "batch_size": 8}
 CONSISTENCY = {"algorithm": "consistency", "nfe": 2}
 

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from diffdistill import config
 from diffdistill.config.study import TRAIN_SETS
 from diffdistill.errors import UserError
-
-PLAIN = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
+from tests.shipped import VALUES as PLAIN
 
 
 def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:

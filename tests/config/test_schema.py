@@ -12,10 +12,10 @@ from config.write_schema import FILE, schema, text
 
 from diffdistill import config
 from diffdistill.errors import UserError
+from tests.shipped import VALUES as WHOLE
 from tests.workflow.conftest import TINY
 
 REPOSITORY = Path(__file__).parents[2]
-WHOLE = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 SHOWN = {
     **{name: (REPOSITORY / name).read_text() for name in ("config.yaml", ".test/config.yaml")},
     **{path.name: path.read_text() for path in REPOSITORY.glob("benchmarks/*.yaml")},

@@ -2,17 +2,15 @@
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 
 from diffdistill import config
 from diffdistill.planning.plan import Plan
+from tests.shipped import VALUES
 
-VALUES = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
 Planner = Callable[..., Plan]
 
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import yaml
 
 from diffdistill import config
 from diffdistill.errors import UserError
 from diffdistill.report import columns, tables
 from diffdistill.runtime import files, tensor_files
 from tests import command
+from tests.shipped import VALUES
 
 FID = {10: 0.9, 20: 0.3, 30: 0.5, 40: 0.4}
 PILOTS: dict[int, dict[str, Any]] = {
@@ -148,8 +148,7 @@ def test_pilots_of_another_kind_are_refused(
 
 
 def digits(**changes: dict[str, Any]) -> config.Experiment:
-    values = yaml.safe_load((Path(__file__).parents[2] / "config.yaml").read_text())
-    block = copy.deepcopy(values["experiments"]["digits"])
+    block = copy.deepcopy(VALUES["experiments"]["digits"])
     for name, change in changes.items():
         block[name] = {**block.get(name, {}), **change}
     return config.read(config.Experiment, block, "here")

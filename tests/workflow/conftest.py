@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parents[2]
 TINY = """
 experiments:
   digits:
-    model: {embed_dim: 32, depth: 2, num_heads: 2}
+    model: {channels: 8, num_heads: 2}
     train: {iterations: 40, slice_iterations: 20, batch_size: 16, warmup_iterations: 5, log_every: 5}
     fid: {every: 20, images: 60}
     classifier: {protocol: {steps: 5, width: 16}}

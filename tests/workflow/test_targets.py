@@ -14,7 +14,7 @@ from tests.workflow.conftest import copy_project, snakemake
 TWO = """
 reports: {both: [digits, other]}
 experiments:
-  digits: {fid: {every: 2000}}
+  digits: {fid: {every: 650}}
   other:
     dataset: digits
     source: {kind: digits, validation_per_class: 10, test_per_class: 40}

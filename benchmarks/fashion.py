@@ -1,0 +1,127 @@
+"""What the experiments of fashion.yaml came to, as the table of FASHION.md.
+
+python -m benchmarks.fashion [EXPERIMENT ...]    run beside the results; appends a row for each to fashion.jsonl, and
+                                                 writes the table anew
+
+A row is read from the files that the run wrote: accuracy.csv, fid.csv, samples.json and, where there is one,
+audit.json; the seconds of training from the benchmark file beside the log. Accuracies of a ResNet-18 are those that
+benchmarks.small recorded for the experiment's samples.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from benchmarks import measuring
+from benchmarks.small import ROWS as SMALL
+
+FOLDER = Path(__file__).parent
+PAGE, ROWS = FOLDER / "FASHION.md", FOLDER / "fashion.jsonl"
+NETWORKS = {
+    "paper": "the paper's recipe", "ours": "U-ViT, min-SNR, 8 evaluations", "uvit": "U-ViT as init proposes it",
+    "unet": "U-Net",
+}  # fmt: skip
+LENGTHS = {"minute": "a minute", "": "ten minutes", "hour": "an hour"}
+NAME = re.compile(r"fashion_(?P<network>paper|ours|uvit|unet)(?:_(?P<length>minute|hour))?(?:_\d+)?")
+HEAD = (
+    "| network | training | iterations | processor seconds | images | FID | label agreement | accuracy | ConvNets "
+    "| ResNet-18 | audit |\n|---|---|---|---|---|---|---|---|---|---|---|"
+)
+BEGIN, END = "<!-- rows: python -m benchmarks.fashion -->", "<!-- end of rows -->"
+
+
+def row(name: str, folder: Path) -> dict[str, Any]:
+    """What an experiment came to; folder: with results/ and logs/. Raises FileNotFoundError if it is not finished."""
+    results = folder / "results" / name
+    accuracies = pd.read_csv(results / "accuracy.csv")["accuracy"]
+    measured = pd.read_csv(results / "fid.csv")
+    (chosen,) = measured[measured["chosen_by"].notna()].to_dict("records")
+    account = json.loads((results / "samples.json").read_text(encoding="utf-8"))
+    slices = [pd.read_csv(path, sep="\t") for path in (folder / "logs" / name / "train").glob("*.tsv")]
+    audit = results / "audit.json"
+    return {
+        "experiment": name,
+        "iterations": int(chosen["step"]),
+        "seconds": round(sum(float(one["cpu_time"].iloc[0]) for one in slices)),
+        "images": account["images"],
+        "sampling_seconds": round(account["used_seconds"]),
+        "fid": round(float(chosen["fid"]), 2),
+        "agreement": round(float(chosen["label_agreement"]), 4),
+        "accuracy": round(float(accuracies.mean()), 4),
+        "deviation": round(float(accuracies.std()), 4) if len(accuracies) > 2 else None,
+        "convnets": len(accuracies),
+        "audit": json.loads(audit.read_text(encoding="utf-8"))["verdict"] if audit.exists() else None,
+        "machine": measuring.machine(),
+    }
+
+
+def table(rows: Iterable[Mapping[str, Any]], small: Iterable[Mapping[str, Any]]) -> str:
+    """A line per network and length of training; small: rows of benchmarks.small."""
+    residual = {
+        one["generator"]: one["accuracies"]
+        for one in small
+        if one["data"] == "fashion" and one["architecture"] == "resnet18" and "generator" in one
+    }
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {
+        (network, length): [] for network in NETWORKS for length in LENGTHS
+    }
+    for one in rows:
+        named = NAME.fullmatch(one["experiment"])
+        assert named is not None, one["experiment"]
+        groups[named["network"], named["length"] or ""].append(one)
+    return "\n".join([HEAD, *(_line(*key, same, residual) for key, same in groups.items() if same)])
+
+
+def _line(network: str, length: str, rows: Sequence[Mapping[str, Any]], residual: Mapping[str, Sequence[float]]) -> str:
+    def listed(texts: Iterable[str]) -> str:
+        return ", ".join(dict.fromkeys(texts))
+
+    further = [f"{100 * value:.1f} %" for one in rows for value in residual.get(one["experiment"], ())]
+    cells = [
+        NETWORKS[network],
+        LENGTHS[length],
+        listed(f"{one['iterations']:,}" for one in rows),
+        listed(f"{one['seconds']:,}" for one in rows),
+        listed(f"{one['images']:,}" for one in rows),
+        ", ".join(f"{one['fid']:.1f}" for one in rows),
+        ", ".join(f"{100 * one['agreement']:.1f}" for one in rows) + " %",
+        ", ".join(_accuracy(one["accuracy"], one["deviation"]) for one in rows) + " %",
+        ", ".join(str(one["convnets"]) for one in rows),
+        ", ".join(further) or "-",
+        ", ".join(one["audit"] or "-" for one in rows),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _accuracy(mean: float, deviation: float | None) -> str:
+    """In per cent, with the standard deviation of three ConvNets or more."""
+    return f"{100 * mean:.1f}" + (f" ± {100 * deviation:.1f}" if deviation is not None else "")
+
+
+def renewed(page: str, lines: str) -> str:
+    """The page with these lines between its two marks."""
+    head, rest = page.split(BEGIN)
+    return f"{head}{BEGIN}\n\n{lines}\n\n{END}{rest.split(END)[1]}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = measuring.parser(__doc__)
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
+    given = parser.parse_args(argv)
+    for name in given.experiments:
+        measuring.record(ROWS, row(name, Path()))
+    lines = table(measuring.recorded(ROWS), measuring.recorded(SMALL))
+    if given.toy:
+        print(lines)
+    else:
+        PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), lines), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
