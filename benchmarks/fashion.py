@@ -32,7 +32,7 @@ HEAD = (
     "| network | training | iterations | processor seconds | images | FID | label agreement | accuracy | ConvNets "
     "| ResNet-18 | audit |\n|---|---|---|---|---|---|---|---|---|---|---|"
 )
-BEGIN, END = "<!-- rows: python -m benchmarks.fashion -->", "<!-- end of rows -->"
+BEGIN, END = "<!-- rows of fashion.jsonl -->", "<!-- end of rows -->"
 
 
 def row(name: str, folder: Path) -> dict[str, Any]:

@@ -34,3 +34,13 @@ def test_samples_of_two_generators_in_one_table_are_told_apart() -> None:
 def test_a_set_of_other_settings_has_a_row_of_its_own() -> None:
     page = small_page.page([row("refined-real", 10, 0.8), row("refined-real", 10, 0.7, variant="factor 1")])
     assert "| refined-real | 80.0 (1) |\n| refined-real, factor 1 | 70.0 (1) |\n" in page
+
+
+def test_all_images_of_two_generators_stand_beside_each_other() -> None:
+    page = small_page.page([row("real", 0, 0.8), *(row("generated", 0, 0.7, generator=one) for one in ("a", "b"))])
+    found = [line for line in page.splitlines() if line.startswith("All ")]
+    assert found == [
+        "All 10 real images: 80.0 (1).", "All 10 generated images of `a`: 70.0 (1).",
+        "All 10 generated images of `b`: 70.0 (1).",
+    ]  # fmt: skip
+    assert "Measured before" not in page
