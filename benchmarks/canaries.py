@@ -16,9 +16,8 @@ import torch
 
 from benchmarks import measuring
 from benchmarks.measuring import CPU, machine
-from benchmarks.quality import Split, experiments, shortened, trained
+from benchmarks.quality import Split, digits_block, digits_experiment, shortened, trained
 from benchmarks.sampling import EIGHT, generated
-from diffdistill import config
 from diffdistill.config.evaluation import Audit
 from diffdistill.diffusion.denoiser import Denoiser
 from diffdistill.diffusion.loss import losses_at
@@ -94,8 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = measuring.parser(__doc__).parse_args(argv)
     torch.set_num_threads(1)
     iterations, images = (5, 2 * BATCH) if arguments.toy else (ITERATIONS, IMAGES)
-    block = shortened(experiments(FOLDER / "digits.yaml")["digits_uvit"], iterations, iterations)
-    experiment = config.read(config.Experiment, block, "digits.yaml: digits_uvit")
+    block = shortened(digits_block(), iterations, iterations)
+    experiment = digits_experiment(block)
     assert experiment.train is not None
     audit = Audit()
     train, held = Split.digits(experiment)

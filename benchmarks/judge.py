@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import command, measuring
-from benchmarks.quality import FOLDER, experiments, shortened
+from benchmarks.quality import digits_block, digits_experiment, shortened
 from diffdistill import config
 from diffdistill.config import Block, stages
 from diffdistill.data import image_files
@@ -132,8 +132,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         Case("right, stopped early", 0.0, short),
         Case("40 % shuffled", 0.4, iterations),
     ]
-    block = shortened(experiments(FOLDER / "digits.yaml")["digits_uvit"], iterations, iterations, steps)
-    experiment = config.read(config.Experiment, block, "digits.yaml: digits_uvit")
+    block = shortened(digits_block(), iterations, iterations, steps)
+    experiment = digits_experiment(block)
     logging.getLogger("diffdistill").addFilter(lambda record: record.levelno >= logging.WARNING)
     torch.set_num_threads(1)
     folder = Path(tempfile.mkdtemp()) if arguments.folder is None else arguments.folder

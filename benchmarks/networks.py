@@ -31,7 +31,7 @@ import yaml
 from benchmarks import measuring
 from benchmarks.measuring import CPU, machine, processor_class
 from benchmarks.models import averaged
-from benchmarks.quality import Split, experiments, shortened
+from benchmarks.quality import Split, digits_block, digits_experiment, experiments, shortened
 from benchmarks.sampling import EIGHT, generated
 from diffdistill import config
 from diffdistill.classify import training as classifying
@@ -105,9 +105,9 @@ class Task:
 
     @classmethod
     def digits(cls, toy: bool = False) -> "Task":
-        block = experiments(FOLDER / "digits.yaml")["digits_uvit"]
+        block = digits_block()
         block = shortened(block, 3, 3, 2) if toy else block
-        return cls(*Split.digits(config.read(config.Experiment, block, "digits.yaml: digits_uvit")), block)
+        return cls(*Split.digits(digits_experiment(block)), block)
 
     @classmethod
     def fashion(cls, toy: bool = False) -> "Task":

@@ -72,6 +72,17 @@ def experiments(path: Path) -> dict[str, Any]:
     return found
 
 
+def digits_block() -> dict[str, Any]:
+    """The experiment in digits.yaml, as it is written: the paper's network on the digits."""
+    block: dict[str, Any] = experiments(FOLDER / "digits.yaml")["digits_uvit"]
+    return block
+
+
+def digits_experiment(block: dict[str, Any]) -> config.Experiment:
+    """The typed experiment of this block, which digits_block gave, shortened or not."""
+    return config.read(config.Experiment, block, "digits.yaml: digits_uvit")
+
+
 def shortened(block: dict[str, Any], iterations: int, every: int, steps: int | None = None) -> dict[str, Any]:
     """An experiment with so many iterations, kept every so many; steps: of its ConvNets, None for those it has."""
     train = {**block["train"], "iterations": iterations, "slice_iterations": iterations}
@@ -157,11 +168,11 @@ def measured(experiment: config.Experiment, seconds: float, seeds: int, nfe: Seq
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = measuring.parser(__doc__).parse_args(argv)
     torch.set_num_threads(1)
-    block, seconds, seeds = experiments(FOLDER / "digits.yaml")["digits_uvit"], 10.0, SEEDS
+    block, seconds, seeds = digits_block(), 10.0, SEEDS
     if arguments.toy:
         block, seconds, seeds = shortened(block, 5, 5, 2), 0.01, 1
     nfe = NFE[:1] if arguments.toy else NFE
-    table, held = measured(config.read(config.Experiment, block, "digits.yaml: digits_uvit"), seconds, seeds, nfe)
+    table, held = measured(digits_experiment(block), seconds, seeds, nfe)
     text = (
         "# Accuracy at equal seconds\n\nWritten by `python -m benchmarks.quality`: "
         f"{seconds:g} s of sampling per solver, one thread; {seeds} ConvNets each, tested on {held} held-out digits; "

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from benchmarks import measuring
 from benchmarks.measuring import CPU, machine
-from benchmarks.quality import Split, experiments, shortened
+from benchmarks.quality import Split, digits_block, digits_experiment, experiments, shortened
 from diffdistill import config
 from diffdistill.classify import training as classifying
 from diffdistill.data import idx, selection, splits
@@ -92,11 +92,9 @@ class Task:
 
     @classmethod
     def digits(cls, toy: bool) -> "Task":
-        block = experiments(FOLDER / "digits.yaml")["digits_uvit"]
+        block = digits_block()
         block = shortened(block, 20, 10, 2) if toy else block
-        return cls(
-            *Split.digits(config.read(config.Experiment, block, "digits.yaml: digits_uvit")), {"none": block}, toy
-        )
+        return cls(*Split.digits(digits_experiment(block)), {"none": block}, toy)
 
     @classmethod
     def fashion(cls, toy: bool) -> "Task":
