@@ -1,7 +1,7 @@
 """What the experiments of fashion.yaml came to, as the table of FASHION.md.
 
-python -m benchmarks.fashion [EXPERIMENT ...]    in the folder of the results, on the machine that made them: appends
-                                                 a row for each to fashion.jsonl, and writes the table anew
+python -m benchmarks.fashion [EXPERIMENT ...]    in the folder of the results: appends a row for each to fashion.jsonl,
+                                                 and writes the table anew
 
 A row is read from the files that the run wrote: accuracy.csv, fid.csv, samples.json and, where there is one,
 audit.json; the seconds of training from the benchmark file beside the log. Accuracies of a ResNet-18 are those that
@@ -56,7 +56,7 @@ def row(name: str, folder: Path) -> dict[str, Any]:
         "deviation": round(float(accuracies.std()), 4) if len(accuracies) > 2 else None,
         "convnets": len(accuracies),
         "audit": json.loads(audit.read_text(encoding="utf-8"))["verdict"] if audit.exists() else None,
-        "machine": measuring.machine(),
+        "machine": measuring.as_text(account["machine"]),
     }
 
 

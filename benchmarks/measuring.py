@@ -81,13 +81,12 @@ def processor_class(device: torch.device = CPU) -> str:
 
 def machine() -> str:
     """Processor, threads and versions."""
-    described = devices.describe(devices.best_device())
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    described["processor"] = names[0] if names else platform.machine()
-    described["bfloat16"] = str(devices.precision("auto", CPU) == torch.bfloat16)
-    return ", ".join(f"{name} {value}" for name, value in described.items())
+    return as_text(devices.describe(devices.best_device()))
+
+
+def as_text(machine: Mapping[str, str]) -> str:
+    """Processor, threads and versions, as `devices.describe` or an account tells them."""
+    return ", ".join(f"{name} {value}" for name, value in machine.items())
 
 
 def recorded(path: Path) -> list[dict[str, Any]]:

@@ -18,14 +18,15 @@ def test_a_row_is_read_from_the_files_of_a_run(tmp_path: Path) -> None:
     results.mkdir(parents=True), logs.mkdir(parents=True)
     (results / "accuracy.csv").write_text("seed,accuracy\n0,0.80\n1,0.82\n2,0.84\n")
     (results / "fid.csv").write_text("step,fid,label_agreement,chosen_by\n10,9.0,0.5,\n20,7.25,0.75,fid\n")
-    (results / "samples.json").write_text(json.dumps({"images": 5000, "used_seconds": 31.6}))
+    machine = {"device": "cpu (some processor)", "threads": "1"}
+    (results / "samples.json").write_text(json.dumps({"images": 5000, "used_seconds": 31.6, "machine": machine}))
     for end, seconds in ((10, 40.2), (20, 41.0)):
         (logs / f"{end}.tsv").write_text(f"s\tcpu_time\n60\t{seconds}\n")
     found = fashion.row("fashion_unet_1", tmp_path)
-    assert found | {"machine": ""} == {
+    assert found == {
         "experiment": "fashion_unet_1", "iterations": 20, "seconds": 81, "images": 5000, "sampling_seconds": 32,
         "fid": 7.25, "agreement": 0.75, "accuracy": 0.82, "deviation": 0.02, "convnets": 3, "audit": None,
-        "machine": "",
+        "machine": "device cpu (some processor), threads 1",
     }  # fmt: skip
     (results / "audit.json").write_text(json.dumps({"verdict": "pass"}))
     audited = fashion.row("fashion_unet_1", tmp_path) | {"experiment": "fashion_unet_2"}

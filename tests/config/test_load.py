@@ -104,6 +104,7 @@ def test_null_also_removes_it_from_the_reports_and_an_empty_report_from_the_targ
         (lambda v: v["reports"].update(raw=["digits"]), "'raw' is a name that the workflow uses itself"),
         (lambda v: v["experiments"].update(reports=v["experiments"]["digits"]), "'reports' is a name that"),
         (lambda v: v["reports"].update(demo=[]), "reports.demo"),
+        (lambda v: v["reports"].update(mine=["digits", "digit"]), "reports.mine: no experiment 'digit' under"),
     ],
 )
 def test_reports_and_targets_must_fit(change: Callable[[dict[str, Any]], object], message: str) -> None:
@@ -111,13 +112,6 @@ def test_reports_and_targets_must_fit(change: Callable[[dict[str, Any]], object]
     change(values)
     with pytest.raises(UserError, match=message):
         config.parse(values)
-
-
-def test_a_report_on_an_unknown_experiment_is_refused_when_asked_for() -> None:
-    values = copy.deepcopy(PLAIN)
-    values["reports"]["mine"] = ["digits", "digit"]
-    with pytest.raises(UserError, match=r"reports.mine: no experiment 'digit'"):
-        config.parse(values).report("mine")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,8 @@
 """Which devices a job may use, and how exactly it computes on them."""
 
+import platform
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -63,5 +66,14 @@ def test_auto_precision_is_what_the_processor_multiplies(
 
 def test_a_result_says_what_computed_it() -> None:
     found = devices.describe(torch.device("cpu"))
-    assert found["device"].startswith("cpu (") and found["torch"] == torch.__version__.split("+")[0]
+    assert found["device"] == f"cpu ({devices.processor_name()})" and found["auto precision"] in ("float32", "bfloat16")
+    assert found["torch"] == torch.__version__.split("+")[0]
     assert int(found["threads"]) >= 1 and {"python", "numpy", "diffdistill"} <= found.keys()
+
+
+def test_a_processor_is_named_as_its_maker_calls_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", lambda path: str(path) == "/proc/cpuinfo")
+    monkeypatch.setattr(Path, "read_text", lambda path, encoding: "processor\t: 0\nmodel name\t: Some: CPU @ 2 GHz\n")
+    assert devices.processor_name() == "Some: CPU @ 2 GHz"
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    assert devices.processor_name() == (platform.processor() or platform.machine())

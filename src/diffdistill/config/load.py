@@ -76,8 +76,10 @@ class Config(Block):
             if name not in self.reports:
                 hint = f"; write {{{name}: [{name}]}} under reports" if name in self.experiments else ""
                 raise ValueError(f"targets: no report '{name}' under reports{hint}; known: {', '.join(self.reports)}")
-            if unknown := self._unknown(name):
-                raise ValueError(unknown)
+        for name, covered in self.reports.items():
+            if missing := [one for one in covered if one not in self.experiments]:
+                known = ", ".join(self.experiments)
+                raise ValueError(f"reports.{name}: no experiment '{missing[0]}' under experiments; known: {known}")
         sources: dict[str, tuple[str, Source]] = {}
         for name, experiment in self.experiments.items():
             data = experiment.dataset or name
@@ -116,18 +118,10 @@ class Config(Block):
         raise UserError(f"no experiment '{name}' under experiments; {hint}known: {', '.join(self.experiments)}")
 
     def report(self, name: str) -> tuple[str, ...]:
-        """The experiments of a report. Raises UserError for an unknown report or experiment."""
+        """The experiments of a report. Raises UserError for an unknown one."""
         if name not in self.reports:
             raise UserError(f"no report '{name}' under reports; known: {', '.join(self.reports)}")
-        if unknown := self._unknown(name):
-            raise UserError(unknown)
         return self.reports[name]
-
-    def _unknown(self, report: str) -> str:
-        """What to say if the report names an experiment that there is not; else nothing."""
-        known = ", ".join(self.experiments)
-        missing = [one for one in self.reports[report] if one not in self.experiments]
-        return f"reports.{report}: no experiment '{missing[0]}' under experiments; known: {known}" if missing else ""
 
     def dataset(self, name: str) -> str:
         """The data set of an experiment."""

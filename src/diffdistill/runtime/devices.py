@@ -6,6 +6,7 @@ import platform
 import sys
 from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 
@@ -76,6 +77,14 @@ def processor_instructions() -> set[str]:
     return {name for name, there in found.items() if there and not (limited and name.startswith(("avx512", "amx")))}
 
 
+def processor_name() -> str:
+    """As its maker calls it where Linux says so, which `platform` does not read; else what `platform` knows."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return next(iter(named), platform.processor() or platform.machine())
+
+
 def synchronise(device: torch.device) -> None:
     """Wait until all work queued on the device is done, so that a clock read after it is true."""
     if device.type == "cuda":
@@ -83,11 +92,12 @@ def synchronise(device: torch.device) -> None:
 
 
 def describe(device: torch.device) -> dict[str, str]:
-    """Device, threads and library versions, for the metadata of a result."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    """Device, what `precision: auto` is on it, threads and library versions, for the metadata of a result."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
     packages = ("diffdistill", "torch", "timm", "numpy", "scikit-learn", "safetensors")
     return {
         "device": f"{device.type} ({name})",
+        "auto precision": str(precision("auto", device)).removeprefix("torch."),
         "threads": str(torch.get_num_threads()),
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
