@@ -1,15 +1,16 @@
-"""What the experiments of fashion.yaml came to, as the table of FASHION.md.
+"""What the experiments of fashion.yaml came to, as the tables of FASHION.md.
 
 python -m benchmarks.fashion [EXPERIMENT ...]    in the folder of the results: appends a row for each to fashion.jsonl,
                                                  and writes the table anew
 
 A row is read from the files that the run wrote: accuracy.csv, fid.csv, samples.json and, where there is one,
-audit.json; the seconds of training from the benchmark file beside the log. Accuracies of a ResNet-18 are those that
-benchmarks.small recorded for the experiment's samples.
+audit.json; the seconds of training from the benchmark file beside the log. Accuracies of a ResNet-18, and those of
+real images, are what benchmarks.small recorded.
 """
 
 import json
 import re
+import statistics
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks import measuring
+from benchmarks import measuring, small_page
 from benchmarks.small import ROWS as SMALL
 
 FOLDER = Path(__file__).parent
@@ -29,8 +30,8 @@ NETWORKS = {
 LENGTHS = {"minute": "a minute", "": "ten minutes", "hour": "an hour"}
 NAME = re.compile(r"fashion_(?P<network>paper|ours|uvit|unet)(?:_(?P<length>minute|hour))?(?:_\d+)?")
 HEAD = (
-    "| network | training | iterations | processor seconds | images | FID | label agreement | accuracy | ConvNets "
-    "| ResNet-18 | audit |\n|---|---|---|---|---|---|---|---|---|---|---|"
+    "| network | training | iterations | processor seconds | images | FID | label agreement | accuracy | of real "
+    "| ConvNets | ResNet-18 | audit |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 BEGIN, END = "<!-- rows of fashion.jsonl -->", "<!-- end of rows -->"
 
@@ -60,13 +61,21 @@ def row(name: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def table(rows: Iterable[Mapping[str, Any]], small: Iterable[Mapping[str, Any]]) -> str:
-    """A line per network and length of training; small: rows of benchmarks.small."""
+def tables(rows: Iterable[Mapping[str, Any]], small: Iterable[Mapping[str, Any]]) -> str:
+    """A line per network and length of training, and what real images teach; small: rows of benchmarks.small."""
+    last = {small_page.identity(one): one for one in small if one["data"] == "fashion"}
     residual = {
         one["generator"]: one["accuracies"]
-        for one in small
-        if one["data"] == "fashion" and one["architecture"] == "resnet18" and "generator" in one
+        for one in last.values()
+        if one["architecture"] == "resnet18" and "generator" in one
     }
+    sizes: dict[int, Mapping[str, Any]] = {
+        one["images"] // 10: one
+        for one in last.values()
+        if one["set"] in ("real", "real-random")
+        and (one["architecture"], one.get("way", "hard")) == ("convnet", "hard")
+    }
+    real = statistics.mean(sizes[max(sizes)]["accuracies"])
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {
         (network, length): [] for network in NETWORKS for length in LENGTHS
     }
@@ -74,10 +83,18 @@ def table(rows: Iterable[Mapping[str, Any]], small: Iterable[Mapping[str, Any]])
         named = NAME.fullmatch(one["experiment"])
         assert named is not None, one["experiment"]
         groups[named["network"], named["length"] or ""].append(one)
-    return "\n".join([HEAD, *(_line(*key, same, residual) for key, same in groups.items() if same)])
+    curve = [
+        f"| real images per class | {' | '.join(f'{size:,}' for size in sorted(sizes))} |",
+        "|---" * (1 + len(sizes)) + "|",
+        f"| accuracy, % | {' | '.join(small_page.cell(sizes[size]) for size in sorted(sizes))} |",
+    ]
+    lines = [_line(*key, same, residual, real) for key, same in groups.items() if same]
+    return "\n".join([HEAD, *lines, "", *curve])
 
 
-def _line(network: str, length: str, rows: Sequence[Mapping[str, Any]], residual: Mapping[str, Sequence[float]]) -> str:
+def _line(
+    network: str, length: str, rows: Sequence[Mapping[str, Any]], residual: Mapping[str, Sequence[float]], real: float
+) -> str:
     def listed(texts: Iterable[str]) -> str:
         return ", ".join(dict.fromkeys(texts))
 
@@ -91,6 +108,7 @@ def _line(network: str, length: str, rows: Sequence[Mapping[str, Any]], residual
         ", ".join(f"{one['fid']:.1f}" for one in rows),
         ", ".join(f"{100 * one['agreement']:.1f}" for one in rows) + " %",
         ", ".join(_accuracy(one["accuracy"], one["deviation"]) for one in rows) + " %",
+        ", ".join(f"{one['accuracy'] / real:.3f}" for one in rows),
         ", ".join(str(one["convnets"]) for one in rows),
         ", ".join(further) or "-",
         ", ".join(one["audit"] or "-" for one in rows),
@@ -115,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     for name in given.experiments:
         measuring.record(ROWS, row(name, Path()))
-    lines = table(measuring.recorded(ROWS), measuring.recorded(SMALL))
+    lines = tables(measuring.recorded(ROWS), measuring.recorded(SMALL))
     if given.toy:
         print(lines)
     else:

@@ -10,7 +10,7 @@ from benchmarks import fashion
 
 def test_the_page_shows_the_recorded_rows() -> None:
     page = fashion.PAGE.read_text(encoding="utf-8")
-    assert fashion.renewed(page, fashion.table(recorded(fashion.ROWS), recorded(fashion.SMALL))) == page
+    assert fashion.renewed(page, fashion.tables(recorded(fashion.ROWS), recorded(fashion.SMALL))) == page
 
 
 def test_a_row_is_read_from_the_files_of_a_run(tmp_path: Path) -> None:
@@ -30,9 +30,18 @@ def test_a_row_is_read_from_the_files_of_a_run(tmp_path: Path) -> None:
     }  # fmt: skip
     (results / "audit.json").write_text(json.dumps({"verdict": "pass"}))
     audited = fashion.row("fashion_unet_1", tmp_path) | {"experiment": "fashion_unet_2"}
-    small = {"data": "fashion", "architecture": "resnet18", "generator": "fashion_unet_2", "accuracies": [0.5, 0.25]}
-    line = fashion.table([found, audited], [small]).splitlines()[-1]
+    small = [
+        {"set": "generated", "per_class": 0, "architecture": "resnet18", "generator": "fashion_unet_2",
+         "accuracies": [0.5, 0.25]},
+        {"set": "real-random", "per_class": 10, "architecture": "convnet", "images": 100, "accuracies": [0.7, 0.72]},
+        {"set": "real", "per_class": 0, "architecture": "convnet", "images": 56_000, "accuracies": [0.8, 0.84]},
+        {"set": "real", "per_class": 0, "architecture": "convnet", "images": 56_000, "way": "plain", "accuracies": [1]},
+    ]  # fmt: skip
+    line, *curve = fashion.tables([found, audited], [{"data": "fashion", **one} for one in small]).splitlines()[2:]
     assert line == (
-        "| U-Net | ten minutes | 20 | 81 | 5,000 | 7.2, 7.2 | 75.0, 75.0 % | 82.0 ± 2.0, 82.0 ± 2.0 % | 3, 3 "
-        "| 50.0 %, 25.0 % | -, pass |"
+        "| U-Net | ten minutes | 20 | 81 | 5,000 | 7.2, 7.2 | 75.0, 75.0 % | 82.0 ± 2.0, 82.0 ± 2.0 % "
+        "| 1.000, 1.000 | 3, 3 | 50.0 %, 25.0 % | -, pass |"
     )
+    assert curve[1:] == [
+        "| real images per class | 10 | 5,600 |", "|---|---|---|", "| accuracy, % | 71.0 ± 1.4 (2) | 82.0 ± 2.8 (2) |",
+    ]  # fmt: skip
