@@ -163,7 +163,7 @@ def new(one: config.Experiment, shape: Sequence[int]) -> training.State:
 
 
 def run(state: training.State, data: Split, recipe: config.Recipe, until: int, stop: Callable[[], int]) -> None:
-    execution = training.Execution(precision=devices.precision(recipe.precision, CPU))
+    execution = training.Execution(precision=devices.precision(recipe.precision, CPU), compile=recipe.compile is True)
     training.train(state, data.images, data.labels, recipe, until=until, execution=execution, stop_signal=stop)
 
 

@@ -1,4 +1,4 @@
-"""Training steps: the U-ViT against a plain loop, and the networks that init proposes against torch's fused attention.
+"""Training steps: the U-ViT against a plain loop; those that init proposes against torch's attention, and compiled.
 
 The plain loop is eager float32 with torch's default AdamW and a Python loop for the EMA.
 """
@@ -66,6 +66,22 @@ def faster_by_attention(case: Case, batch_size: int, steps: int, pairs: int = PA
     return times_faster(reference, ours, pairs)
 
 
+def faster_by_compiling(
+    case: Case, batch_size: int, steps: int, precision: torch.dtype, pairs: int = PAIRS
+) -> list[float]:
+    """Steps after the compilation; the reference is eager."""
+    x, y = case.data(4 * batch_size)
+    recipe = RECIPE.changed(batch_size=batch_size)
+    states = [training.State.start(case.build(), recipe) for _ in range(2)]
+
+    def work(compile: bool) -> None:
+        state = states[compile]
+        execution = Execution(precision=precision, compile=compile)
+        training.train(state, x, y, recipe, until=state.iteration + steps, execution=execution)
+
+    return times_faster(lambda: work(False), lambda: work(True), pairs)
+
+
 def rows(toy: bool = False) -> Iterator[Row]:
     plain = "eager float32, torch's default AdamW, a loop for the EMA"
     precision = devices.precision("auto", CPU)
@@ -78,10 +94,12 @@ def rows(toy: bool = False) -> Iterator[Row]:
     yield Row(f"{small}, {which}", plain, 1.3, faster(DIGITS, 128, 5, auto))
     yield Row(f"{large}, {which}", plain, 1.3, faster(UVIT_S, 4, 1, auto))
     yield Row(f"{small}, float32", plain, None, faster(DIGITS, 128, 5, exact))
-    if precision == torch.bfloat16:
-        fused = "the same with torch's fused attention"
-        for side, rung, batch_size in ((16, 0, 64), (32, 1, 64), (64, 0, 32), (32, 3, 8)):
-            model = proposal.ladder(side, train_images=10**6)[rung]
-            claim = f"training step: {NAMES[model.kind]} that init proposes, {side}x{side}, bfloat16"
-            case = Case(model, (3, side, side), 10)
-            yield Row(claim, fused, None, faster_by_attention(case, batch_size, 2))
+    for side, rung, batch_size in ((16, 0, 64), (32, 1, 64), (64, 0, 32), (32, 3, 8)):
+        model = proposal.ladder(side, train_images=10**6)[rung]
+        case, claim = Case(model, (3, side, side), 10), f"{NAMES[model.kind]} that init proposes, {side}x{side}"
+        if precision == torch.bfloat16:
+            ratios = faster_by_attention(case, batch_size, 2)
+            yield Row(f"training step: {claim}, bfloat16", "the same with torch's fused attention", None, ratios)
+        name = str(precision).removeprefix("torch.")
+        ratios = faster_by_compiling(case, batch_size, 2, precision)
+        yield Row(f"compiled training step: {claim}, {name}", "the same eager", None, ratios)

@@ -7,10 +7,10 @@ import yaml
 from diffdistill.commands import block, proposal
 
 
-def choice(path: str, skip: tuple[str, ...] = (), iterations: int = 800) -> block.Choice:
+def choice(path: str, skip: tuple[str, ...] = (), iterations: int = 800, compile: bool = False) -> block.Choice:
     where = proposal.Shape(28, 1, 10, None, 20, 5_000)
     plan = proposal.Plan(
-        64, iterations // 8, iterations // 8, iterations, 100, proposal.protocol(where, False, False), 50,
+        64, iterations // 8, iterations // 8, iterations, compile, 100, proposal.protocol(where, False, False), 50,
         proposal.Costs(1, 60, 1, 10, 1, 1, 1),
     )  # fmt: skip
     return block.Choice(
@@ -43,6 +43,17 @@ def test_a_uvit_from_random_weights_is_trained_by_muon() -> None:
     assert uvit["train"]["optimiser"] == "muon"
     assert (uvit["model"]["conditioning"], uvit["model"]["prediction"]) == ("adaptive", "v")
     assert "optimiser" not in yaml.safe_load(block.text(small))["experiments"]["mine"]["train"]
+
+
+def test_a_long_training_on_a_cpu_is_compiled() -> None:
+    plain, compiled = (
+        yaml.safe_load(block.text(choice("set", compile=value)))["experiments"]["mine"]["train"]
+        for value in (False, True)
+    )
+    assert "compile" not in plain and compiled == plain | {"compile": True}
+    small, *_, uvit = proposal.ladder(28, 10**6)
+    assert proposal.pays_to_compile(small, 1800) and not proposal.pays_to_compile(small, 1799)
+    assert not proposal.pays_to_compile(uvit, 10**6)
 
 
 def test_reasons_stand_beside_choices() -> None:

@@ -20,6 +20,7 @@ def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(timing, "build", lambda *arguments: None)
     monkeypatch.setattr(timing, "largest_batch", lambda denoiser, wanted, device: wanted)
     monkeypatch.setattr(timing, "operations", lambda *arguments: 1)
+    monkeypatch.setattr(timing, "compiles", lambda device: True)
     monkeypatch.chdir(tmp_path)
 
 
@@ -37,7 +38,7 @@ def test_the_block_is_a_config_that_fits_the_pictures(tmp_path: Path, capsys: py
     one = parsed.experiments["my-pictures-2"]
     assert parsed.targets == ("my-pictures-2",)
     assert one.source.path == "My pictures (2)" and one.source.skip == ("*.txt",) and one.source.size == 8
-    assert one.train is not None and 20_000 < one.train.iterations <= 200_000
+    assert one.train is not None and 20_000 < one.train.iterations <= 200_000 and one.train.compile is True
     assert one.fid is not None and one.fid.features == "classifier"
     assert one.sample is not None and one.sample.budget_seconds == 60
 

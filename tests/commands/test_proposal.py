@@ -70,13 +70,14 @@ def test_the_largest_network_that_trains_long_enough_is_taken() -> None:
 
 @pytest.mark.parametrize("hours", [0.3, 2, 48])
 @pytest.mark.parametrize("step", [0.005, 0.05])
-def test_a_plan_fits_the_hours_and_the_config(hours: float, step: float) -> None:
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_plan_fits_the_hours_and_the_config(hours: float, step: float, compile: bool) -> None:
     where = proposal.Shape(32, 3, 10, 50, 100, 50_000)
     plan = proposal.plan(
-        where, hours=hours, budget=100, batch_size=128, step=step, convnet_step=step / 2,
+        where, hours=hours, budget=100, batch_size=128, step=step, compile=compile, convnet_step=step / 2,
         protocol=proposal.protocol(where, False, True), pictures=60_000, picture_seconds=1e-4,
     )  # fmt: skip
-    assert plan.costs.total <= 3600 * hours * 1.02
+    assert plan.costs.total <= 3600 * hours * 1.02 and plan.compile is compile
     assert plan.iterations == proposal.MEASUREMENTS * plan.every and plan.slice_iterations % plan.every == 0
     assert plan.slice_iterations * step <= max(proposal.SLICE_SECONDS, plan.every * step)
 
@@ -88,7 +89,7 @@ def test_too_few_hours_are_refused_with_a_number_that_is_enough() -> None:
 
     def plan(hours: float) -> proposal.Plan:
         return proposal.plan(
-            where, hours=hours, budget=20, batch_size=64, step=1.0, convnet_step=0.1,
+            where, hours=hours, budget=20, batch_size=64, step=1.0, compile=False, convnet_step=0.1,
             protocol=proposal.protocol(where, False, False), pictures=60, picture_seconds=1e-3,
         )  # fmt: skip
 

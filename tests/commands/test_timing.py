@@ -1,10 +1,13 @@
 """Measurements that `init` takes: they are short, and their numbers are plausible."""
 
+import shutil
+
 import pytest
 import torch
 
 from diffdistill.commands import timing
 from diffdistill.config import Protocol, Recipe, UNetModel, parse_model
+from diffdistill.runtime import devices
 
 SMALL = UNetModel(kind="unet", channels=8, multipliers=(1, 2), blocks=1, num_heads=2)
 CPU = torch.device("cpu")
@@ -16,6 +19,17 @@ def test_steps_are_timed() -> None:
     assert 0 < timing.denoiser_step(denoiser, recipe, CPU, seconds=0.05) < 5
     protocol = Protocol(steps=100, batch_size=8, width=8, augment="flip")
     assert 0 < timing.convnet_step(protocol, (1, 8, 8), 3, CPU, seconds=0.05) < 5
+
+
+def test_training_is_compiled_where_it_was_measured_and_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "processor_instructions", lambda: {"avx2"})
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++" if name == "g++" else None)
+    assert timing.compiles(CPU) and not timing.compiles(torch.device("cuda"))
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert not timing.compiles(CPU)
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    monkeypatch.setattr(devices, "processor_instructions", lambda: set())
+    assert not timing.compiles(CPU)
 
 
 def test_operations_grow_with_the_network_and_the_images() -> None:

@@ -87,7 +87,8 @@ def propose(found: Inspection, *, hours: float, budget: float, name: str, pictur
     convnet = timing.convnet_step(Protocol.model_validate(protocol), where.image, where.classes, device)
     plan = proposal.plan(
         where, hours=hours, budget=budget, batch_size=batches[model.model_dump_json()], step=taken,
-        convnet_step=convnet, protocol=protocol, pictures=found.count, picture_seconds=picture_seconds,
+        compile=timing.compiles(device) and proposal.pays_to_compile(model, seconds), convnet_step=convnet,
+        protocol=protocol, pictures=found.count, picture_seconds=picture_seconds,
     )  # fmt: skip
     width, height = found.sizes.most_common(1)[0][0]
     machine = devices.describe(device)["device"] + f", {torch.get_num_threads()} threads"

@@ -35,6 +35,11 @@ FEWEST_ITERATIONS, MOST_ITERATIONS = 80, 200_000
 MEASUREMENTS = 8
 """Of FID, spread evenly over the training."""
 SLICE_SECONDS = 4 * 3600
+COMPILED_FROM_SECONDS, COMPILING_SECONDS, COMPILED_GAIN = 1800.0, 120.0, 1.1
+"""Training of a U-Net from so long on is compiled on a CPU: what that takes, and by how much steps get faster at least.
+
+benchmarks/RESULTS.md has the measurements.
+"""
 SHARES = {"train": 0.65, "fid": 0.05, "convnets": 0.25, "audit": 0.05}
 """Of the hours without the budget and the start of the programs."""
 CONVNETS = 10
@@ -94,6 +99,7 @@ class Plan:
     every: int
     slice_iterations: int
     iterations: int
+    compile: bool
     fid_images: int
     protocol: Mapping[str, Any]
     audit_members: int
@@ -190,6 +196,11 @@ def training_seconds(hours: float, budget: float) -> float:
     return SHARES["train"] * max(left, 0.25 * (3600 * hours - budget))
 
 
+def pays_to_compile(model: ModelBlock, seconds: float) -> bool:
+    """Whether so many seconds of training on a CPU are worth compiling it."""
+    return model.kind == "unet" and seconds >= COMPILED_FROM_SECONDS
+
+
 def protocol(where: Shape, accelerated: bool, flip: bool) -> dict[str, Any]:
     """How ConvNets are trained on so many images, before the hours shorten it."""
     small = where.train_images < 2_000
@@ -205,16 +216,17 @@ def protocol(where: Shape, accelerated: bool, flip: bool) -> dict[str, Any]:
 
 
 def plan(
-    where: Shape, *, hours: float, budget: float, batch_size: int, step: float, convnet_step: float,
+    where: Shape, *, hours: float, budget: float, batch_size: int, step: float, compile: bool, convnet_step: float,
     protocol: Mapping[str, Any], pictures: int, picture_seconds: float,
 ) -> Plan:  # fmt: skip
     """Numbers that fit the hours.
 
-    step, convnet_step: seconds of one step. picture_seconds: of reading one picture. Raises UserError if the hours give
-    too few iterations of the network.
+    step, convnet_step: seconds of one step, not compiled. compile: whether training is. picture_seconds: of reading
+    one picture. Raises UserError if the hours give too few iterations of the network.
     """
-    seconds = training_seconds(hours, budget)
-    possible = int(seconds / step)
+    seconds, compiling = training_seconds(hours, budget), COMPILING_SECONDS if compile else 0.0
+    trained = step / COMPILED_GAIN if compile else step
+    possible = int((seconds - compiling) / trained)
     if possible < FEWEST_ITERATIONS:
         # the share of training and the budget grow with the hours; half of them may be the budget's
         needed = (FEWEST_ITERATIONS * step / (0.25 * SHARES["train"]) + budget) / 3600
@@ -223,7 +235,7 @@ def plan(
             f"{FEWEST_ITERATIONS} are needed; give at least {max(needed, budget / 1800):.2g} hours"
         )
     every = _rounded(min(possible, MOST_ITERATIONS) // MEASUREMENTS)
-    of_slice = max(1, min(MEASUREMENTS, int(SLICE_SECONDS / (every * step))))
+    of_slice = max(1, min(MEASUREMENTS, int(SLICE_SECONDS / (every * trained))))
     whole = seconds / SHARES["train"]
     evaluation = step / 3 / batch_size  # a step is a pass forward and two back
     images = int(SHARES["fid"] * whole / (MEASUREMENTS * NFE * evaluation))
@@ -233,7 +245,7 @@ def plan(
     members = _rounded(min(max(int(SHARES["audit"] * whole / (2 * 4 * 4 * evaluation)), 20), 2_000))
     costs = Costs(
         prepare=pictures * picture_seconds,
-        train=MEASUREMENTS * every * step,
+        train=MEASUREMENTS * every * trained + compiling,
         fid=MEASUREMENTS * images * NFE * evaluation,
         sample=budget,
         convnets=CONVNETS * steps * convnet_step,
@@ -241,8 +253,9 @@ def plan(
         starts=JOB_SECONDS * JOBS,
     )
     return Plan(
-        batch_size, every, of_slice * every, MEASUREMENTS * every, images, {**protocol, "steps": steps}, members, costs
-    )
+        batch_size, every, of_slice * every, MEASUREMENTS * every, compile, images, {**protocol, "steps": steps},
+        members, costs,
+    )  # fmt: skip
 
 
 def _rounded(number: int) -> int:

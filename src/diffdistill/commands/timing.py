@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import statistics
 import time
 
@@ -42,6 +43,12 @@ def operations(model: ModelBlock, shape: Shape, classes: int) -> int:
         with FlopCounterMode(display=False) as counter:
             denoiser(*arguments)
     return int(counter.get_total_flops())
+
+
+def compiles(device: torch.device) -> bool:
+    """Whether this is a CPU of the kind that compiled training was measured on, with a C++ compiler."""
+    known = "avx2" in devices.processor_instructions()
+    return device.type == "cpu" and known and any(map(shutil.which, ("c++", "g++", "clang++")))
 
 
 def largest_batch(denoiser: NetworkDenoiser, wanted: int, device: torch.device) -> int:
