@@ -51,6 +51,24 @@ def test_groups_are_a_table_or_a_pattern() -> None:
         assert groups is not None and (groups.table, groups.pattern) == expected
 
 
+@pytest.mark.parametrize(
+    ("place", "known"),
+    [
+        ({"path": "data/cifar-100-python.tar.gz"}, True),
+        ({"path": "CIFAR100/"}, True),
+        ({"path": "cifar-10-python.tar.gz"}, False),
+        ({"path": "cifar-100/cifar-10-batches-py"}, False),
+        ({"path": "archive"}, False),
+        ({"urls": ["https://a.b/x.tgz"], "checksum": "md5:EB9058C3A382FFC7106E4002C42A8D85"}, True),
+        ({"urls": ["https://a.b/x.tgz"], "checksum": "md5:" + "0" * 32}, False),
+        ({"urls": ["https://a.b/cifar-100.zip?dl=1"], "checksum": "md5:" + "0" * 32}, True),
+    ],
+)
+def test_cifar10_is_not_taken_for_cifar100(place: dict[str, Any], known: bool) -> None:
+    source = Source.model_validate({"kind": "cifar100", "validation_per_class": 1, **place})
+    assert source.known_set == ("cifar100" if known else None)
+
+
 def test_where_the_content_lies_does_not_decide_the_splits() -> None:
     one = Source.model_validate(FOLDER | {"groups": "a.csv"})
     other = Source.model_validate(FOLDER | {"path": "y/", "verify": "contents", "groups": "b.csv"})

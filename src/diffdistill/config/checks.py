@@ -29,7 +29,7 @@ PUBLISHED = {
     "cifar100": Facts(classes=100, fewest=500, images=50_000, height=32, width=32),
     "tinyimagenet": Facts(classes=200, fewest=500, images=100_000, height=64, width=64),
 }
-"""By kind of source, before anything is cut."""
+"""By `Source.known_set`, before anything is cut."""
 
 
 class Limit(Block):
@@ -154,8 +154,8 @@ def problems(limits: Iterable[Limit], facts: Facts | None) -> list[str]:
 
 
 def published(source: Source) -> Facts | None:
-    """What is known of a source before it is read; None for a user's own."""
-    whole = PUBLISHED.get(source.kind)
+    """What is known of a source before it is read; None if nothing is."""
+    whole = PUBLISHED.get(source.known_set or "")
     if whole is None:
         return None
     cut = sum(_cuts(source).values())
