@@ -106,7 +106,14 @@ MISFITS: dict[str, Case] = {
     "patches-that-do-not-divide": ({"model": {"patch_size": 3}}, ["model.patch_size 3", "side of 8 pixels"]),
     "halved-too-often": (
         {"model": {"kind": "unet", "channels": 8, "multipliers": [1, 1, 1, 1, 1]}},
-        ["model.multipliers 4", "cannot be halved so often"],
+        ["model.multipliers 4", "side of 8 pixels, which cannot be halved so often"],
+    ),
+    "patches-that-do-not-divide-for-a-unet": (
+        {"model": {"kind": "unet", "channels": 8, "patch_size": 5}}, ["model.patch_size 5", "side of 8 pixels"],
+    ),
+    "patches-halved-too-often": (
+        {"model": {"kind": "unet", "channels": 8, "patch_size": 2, "multipliers": [1, 2, 2, 2]}},
+        ["model.multipliers 3", "4 patches of 2, which cannot be halved so often"],
     ),
     "too-deep-a-convnet": (
         {"evaluate": {"protocol": {"depth": 4}}}, ["evaluate.protocol.depth 4", "cannot be halved so often"],

@@ -47,6 +47,8 @@ class Limit(Block):
     ]
     samples: Integer = 0
     """Images in all, for the rule about samples."""
+    patch: Integer = 1
+    """Side in pixels of what counts as one position, for the rule about halves."""
 
     def problem(self, facts: Facts) -> str | None:
         """What is wrong, in one line without the file; None if nothing is."""
@@ -62,8 +64,9 @@ class Limit(Block):
             return f"{self.samples} samples of {facts.classes} classes give {share} per class; lower it, or sample more"
         if self.rule == "divides" and side % self.value:
             return f"images have a side of {side} pixels, which is no multiple of it; choose a divisor"
-        if self.rule == "halves" and side >> self.value < 1:
-            return f"images have a side of {side} pixels, which cannot be halved so often; lower it"
+        if self.rule == "halves" and (side // self.patch) >> self.value < 1:
+            patches = f", {side // self.patch} patches of {self.patch}" if self.patch > 1 else ""
+            return f"images have a side of {side} pixels{patches}, which cannot be halved so often; lower it"
         return None
 
 
@@ -118,10 +121,11 @@ def _of_classes(one: Experiment) -> Iterator[Limit]:
 
 def _of_sides(one: Experiment) -> Iterator[Limit]:
     """How networks cut an image up."""
-    if isinstance(one.model, UViTModel):
+    if isinstance(one.model, UViTModel | UNetModel):
         yield Limit(key="model.patch_size", value=one.model.patch_size, rule="divides")
     if isinstance(one.model, UNetModel):
-        yield Limit(key="model.multipliers", value=len(one.model.multipliers) - 1, rule="halves")
+        halved, patch = len(one.model.multipliers) - 1, one.model.patch_size
+        yield Limit(key="model.multipliers", value=halved, rule="halves", patch=patch)
     protocols = {
         "evaluate.protocol": one.evaluate.protocol,
         "classifier.protocol": one.classifier.protocol,
