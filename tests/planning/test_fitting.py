@@ -55,3 +55,11 @@ def test_what_was_found_in_the_data_wins_over_what_was_published(
         fitting.refuse_what_the_data_do_not_have(plan)
     prepared(plan, "ten", CIFAR10)
     fitting.refuse_what_the_data_do_not_have(plan)
+
+
+def test_counts_by_name_say_which_classes_have_no_image(plan_of: Planner) -> None:
+    sample = {"images": 5, "budget_seconds": None, "counts": {"0": 3, "1": 2}}
+    fewer = {"method": "random", "images": 4}
+    fitting.refuse_what_the_data_do_not_have(
+        plan_of(few={"dataset": "digits", "sample": sample, "select": fewer, "study": None})
+    )
