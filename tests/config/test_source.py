@@ -37,6 +37,7 @@ FOLDER = {"kind": "folder", "path": "x", "validation_per_class": 1}
         ({"kind": "tinyimagenet", "splits": {"train": "a"}}, "splits is for a folder of pictures"),
         ({"kind": "idx", "groups": "(a)"}, "groups is for a folder of pictures"),
         ({"kind": "idx", "validation_per_class": None}, "validation_per_class is missing; 'idx' has no validation"),
+        ({"kind": "digits", "path": None}, "test_per_class is missing; 'digits' has no test split"),
     ],
 )
 def test_what_is_refused(changed: dict[str, Any], message: str) -> None:

@@ -43,6 +43,7 @@ MISTAKES: dict[str, Case] = {
     "ema-of-one": ({"train": {"ema_decays": [1.0]}}, ["train.ema_decays", "1.0"]),
     "no-ema": ({"train": {"ema_decays": []}}, ["train.ema_decays"]),
     "no-validation": ({"source": {"validation_per_class": 0}}, ["source.validation_per_class", "(found 0)"]),
+    "digits-without-a-test-split": ({"source": {"test_per_class": None}}, ["source: test_per_class is missing"]),
     "truth-for-a-number": ({"train": {"learning_rate": True}}, ["train.learning_rate", "found true"]),
     "rate-of-nothing": ({"train": {"learning_rate": 0}}, ["train.learning_rate", "(found 0)"]),
     "no-seeds": ({"evaluate": {"seeds": []}}, ["evaluate.seeds"]),

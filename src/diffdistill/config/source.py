@@ -127,6 +127,8 @@ class Source(Block):
                     raise ValueError(f"{key} is for a folder of pictures, not for '{self.kind}'")
             if self.validation_per_class is None:
                 raise ValueError(f"validation_per_class is missing; '{self.kind}' has no validation split")
+        if self.kind == "digits" and self.test_per_class is None:
+            raise ValueError("test_per_class is missing; 'digits' has no test split")
         return self
 
     @property
