@@ -25,8 +25,11 @@ FAMILIES = ["flip", "scale", "rotate", "crop", "cutout", "flip", "brightness", "
 LABELS = torch.tensor([0, 3, 9, 3, 1, 7])
 
 
+CIFAR = {"kind": "cifar100", "path": "cifar-100-python.tar.gz", "validation_per_class": 5}
+
+
 def preset(name: str | dict[str, Any], **more: Any) -> Protocol:
-    experiment = {"evaluate": {"protocol": name}, "source": {"kind": "cifar100"}, "select": {"per_class": 10}, **more}
+    experiment = {"evaluate": {"protocol": name}, "source": CIFAR, "select": {"per_class": 10}, **more}
     return Protocol.model_validate(protocols.with_named_protocol(experiment)["evaluate"]["protocol"])
 
 
@@ -37,8 +40,10 @@ def test_their_values() -> None:
             augment="color_crop_cutout_flip_scale_rotate", augment_mode="one", width=128, depth=3,
             mean=(0.5071, 0.4866, 0.4409), std=(0.2673, 0.2564, 0.2762),
         )  # fmt: skip
-    assert preset("track2", source={"kind": "tinyimagenet"}).mean == (0.485, 0.456, 0.406)
-    assert preset("track2", source={"kind": "folder"}).mean is None
+    assert preset("track2", source=CIFAR | {"kind": "tinyimagenet"}).mean == (0.485, 0.456, 0.406)
+    assert preset("track2", source=CIFAR | {"kind": "folder"}).mean is None
+    assert preset("track2", source=CIFAR | {"path": "cifar-10-python.tar.gz"}).mean is None
+    assert preset("track2", source=CIFAR | {"pth": "x"}).mean is None  # refused where the source is read
     longer = preset("track2").changed(epochs=300, width=64)
     assert preset({"name": "track2", "epochs": 300, "width": 64}) == longer != preset("track2")
     assert preset({"name": "track2"}) == preset("track2")

@@ -93,6 +93,40 @@ def test_a_finished_set_takes_no_block_of_training(block: str) -> None:
         finished(**{block: value})
 
 
+GENERATORS: dict[str, dict[str, Any]] = {
+    "weights": {"kind": "weights", "path": "theirs.safetensors"},
+    "python": {"kind": "python", "path": "theirs.py", "name": "Theirs"},
+    "pipeline": {"kind": "pipeline", "path": "theirs"},
+}
+
+
+def test_weights_from_elsewhere_are_guided_by_their_null_label() -> None:
+    one = finished(generator=GENERATORS["weights"], sample={"images": 20, "guidance": {"weight": 1.5}})
+    assert one.sample is not None and one.sample.guidance is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "sample", "said"),
+    [
+        (
+            "weights", {"guidance": {"weight": 2, "from_step": 5}},
+            "sample.guidance.from_step: generator.kind 'weights' has no weights of an earlier iteration; remove it",
+        ),
+        ("python", {"guidance": {"weight": 2}}, "generator.kind 'python' takes no sample.guidance; remove it"),
+        ("pipeline", {"guidance": {"weight": 2}}, "takes no sample.guidance; remove it, or give generator.guidance"),
+        *((kind, {"modes": {}}, f"generator.kind '{kind}' takes no sample.modes; remove it") for kind in GENERATORS),
+        *(
+            (kind, {"solver": CONSISTENCY}, f"generator.kind '{kind}' has none; take another algorithm")
+            for kind in GENERATORS
+        ),
+    ],
+)  # fmt: skip
+def test_what_only_a_model_trained_here_can_do(kind: str, sample: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        finished(generator=GENERATORS[kind], sample={"images": 20, **sample})
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
 def test_a_finished_set_cannot_be_sampled_again() -> None:
     with pytest.raises(UserError, match=r"study.resamplings: generator.kind 'samples' cannot sample"):
         finished(study={"resamplings": 2})

@@ -37,6 +37,7 @@ FOLDER = {"kind": "folder", "path": "x", "validation_per_class": 1}
         ({"kind": "tinyimagenet", "splits": {"train": "a"}}, "splits is for a folder of pictures"),
         ({"kind": "idx", "groups": "(a)"}, "groups is for a folder of pictures"),
         ({"kind": "idx", "validation_per_class": None}, "validation_per_class is missing; 'idx' has no validation"),
+        ({"kind": "digits", "path": None}, "test_per_class is missing; 'digits' has no test split"),
     ],
 )
 def test_what_is_refused(changed: dict[str, Any], message: str) -> None:
@@ -49,6 +50,24 @@ def test_groups_are_a_table_or_a_pattern() -> None:
     for given, expected in (("People.CSV", ("People.CSV", None)), (r"(\d+)_", (None, r"(\d+)_"))):
         groups = Source.model_validate(FOLDER | {"groups": given}).groups
         assert groups is not None and (groups.table, groups.pattern) == expected
+
+
+@pytest.mark.parametrize(
+    ("place", "known"),
+    [
+        ({"path": "data/cifar-100-python.tar.gz"}, True),
+        ({"path": "CIFAR100/"}, True),
+        ({"path": "cifar-10-python.tar.gz"}, False),
+        ({"path": "cifar-100/cifar-10-batches-py"}, False),
+        ({"path": "archive"}, False),
+        ({"urls": ["https://a.b/x.tgz"], "checksum": "md5:EB9058C3A382FFC7106E4002C42A8D85"}, True),
+        ({"urls": ["https://a.b/x.tgz"], "checksum": "md5:" + "0" * 32}, False),
+        ({"urls": ["https://a.b/cifar-100.zip?dl=1"], "checksum": "md5:" + "0" * 32}, True),
+    ],
+)
+def test_cifar10_is_not_taken_for_cifar100(place: dict[str, Any], known: bool) -> None:
+    source = Source.model_validate({"kind": "cifar100", "validation_per_class": 1, **place})
+    assert source.known_set == ("cifar100" if known else None)
 
 
 def test_where_the_content_lies_does_not_decide_the_splits() -> None:

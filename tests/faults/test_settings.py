@@ -43,6 +43,7 @@ MISTAKES: dict[str, Case] = {
     "ema-of-one": ({"train": {"ema_decays": [1.0]}}, ["train.ema_decays", "1.0"]),
     "no-ema": ({"train": {"ema_decays": []}}, ["train.ema_decays"]),
     "no-validation": ({"source": {"validation_per_class": 0}}, ["source.validation_per_class", "(found 0)"]),
+    "digits-without-a-test-split": ({"source": {"test_per_class": None}}, ["source: test_per_class is missing"]),
     "truth-for-a-number": ({"train": {"learning_rate": True}}, ["train.learning_rate", "found true"]),
     "rate-of-nothing": ({"train": {"learning_rate": 0}}, ["train.learning_rate", "(found 0)"]),
     "no-seeds": ({"evaluate": {"seeds": []}}, ["evaluate.seeds"]),
@@ -72,6 +73,10 @@ MISTAKES: dict[str, Case] = {
 """By name of the experiment: changes of the tiny one, and parts of the line that refuses it."""
 MISFITS: dict[str, Case] = {
     "fewer-samples-than-classes": ({"sample": {"images": 9}}, ["sample.images 9", "10 classes"]),
+    "fewer-real-samples-than-classes": (
+        {"sample": {"images": 8, "counts": "real"}}, ["sample.images 8", "10 classes"],
+    ),
+    "no-such-class": ({"sample": {"counts": {"cat": 3}}}, ["sample.counts.cat 3: no class 'cat'; known: 0, 1"]),
     "fewer-selected-than-classes": (
         {"select": {"method": "random", "images": 9}}, ["select.images 9", "10 classes"],
     ),
@@ -106,7 +111,14 @@ MISFITS: dict[str, Case] = {
     "patches-that-do-not-divide": ({"model": {"patch_size": 3}}, ["model.patch_size 3", "side of 8 pixels"]),
     "halved-too-often": (
         {"model": {"kind": "unet", "channels": 8, "multipliers": [1, 1, 1, 1, 1]}},
-        ["model.multipliers 4", "cannot be halved so often"],
+        ["model.multipliers 4", "side of 8 pixels, which cannot be halved so often"],
+    ),
+    "patches-that-do-not-divide-for-a-unet": (
+        {"model": {"kind": "unet", "channels": 8, "patch_size": 5}}, ["model.patch_size 5", "side of 8 pixels"],
+    ),
+    "patches-halved-too-often": (
+        {"model": {"kind": "unet", "channels": 8, "patch_size": 2, "multipliers": [1, 2, 2, 2]}},
+        ["model.multipliers 3", "4 patches of 2, which cannot be halved so often"],
     ),
     "too-deep-a-convnet": (
         {"evaluate": {"protocol": {"depth": 4}}}, ["evaluate.protocol.depth 4", "cannot be halved so often"],
@@ -121,6 +133,7 @@ MISFITS: dict[str, Case] = {
 }  # fmt: skip
 UNSEEN: dict[str, Case] = {
     "fewer-samples-than-classes": ({"sample": {"images": 2}}, ["sample.images 2", "3 classes"]),
+    "no-such-class": ({"sample": {"counts": {"owls": 3}}}, ["sample.counts.owls 3", "did you mean 'owl'?"]),
     "study-of-more-than-real": (
         {"sample": {"images": 5000}, "study": {"images_per_class": [9]}},
         ["study.images_per_class 9", "have 24 train images in all"],
@@ -231,10 +244,14 @@ def test_prepared_pictures_are_known(pictures: Path, tmp_path: Path, monkeypatch
     ended = run(prepared(pictures, monkeypatch, {}), pictures)
     assert ended.code == 0, ended.said
     source = {"kind": "folder", "path": "pictures", "validation_per_class": 2, "test_per_class": 2}
-    few = experiment({"sample": {"images": 2}}, source)
-    values = {"reports": {"own": ["own"]}, "targets": ["own"], "experiments": {"own": few}}
-    with pytest.raises(UserError, match=r"config.yaml: experiments.own.sample.images 2: there are 3 classes"):
-        fitting.refuse_what_the_data_do_not_have(Plan(config.parse(values)))
+    for sample, said in (
+        ({"images": 2}, "images 2: there are 3 classes"),
+        ({"counts": {"dogs": 2}}, "counts.dogs 2: no class 'dogs'; did you mean 'dog'"),
+    ):
+        few = experiment({"sample": sample}, source)
+        values = {"reports": {"own": ["own"]}, "targets": ["own"], "experiments": {"own": few}}
+        with pytest.raises(UserError, match=rf"config.yaml: experiments.own.sample.{said}"):
+            fitting.refuse_what_the_data_do_not_have(Plan(config.parse(values)))
 
 
 @fault("G33", "a budget is used up before the first image", "the dry run compares a short one with a start's seconds")

@@ -123,5 +123,5 @@ def test_what_counts_mean() -> None:
     assert budgeted.class_counts("balanced", classes, None) == [1, 1, 1]
     assert budgeted.class_counts("real", classes, labels) == [2, 0, 1]
     assert budgeted.class_counts({"7": 9, "a": 1}, classes, None) == [1, 0, 9]
-    with pytest.raises(UserError, match="no class 'c'; the classes are a, b, 7"):
+    with pytest.raises(UserError, match="no class 'c'; known: a, b, 7"):
         budgeted.class_counts({"c": 1}, classes, None)

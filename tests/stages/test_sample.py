@@ -229,4 +229,4 @@ def test_counts_of_the_real_train_split_and_of_named_classes(
         labels = image_files.load(tmp_path / "samples.safetensors").labels
         assert labels.bincount(minlength=3).tolist() == expected
     assert command.main(arguments(network_file, tmp_path, {"images": 12, "counts": {"d": 1}})) == 2
-    assert "sample.counts: no class 'd'; the classes are a, b, c" in capsys.readouterr().err
+    assert "sample.counts: no class 'd'; known: a, b, c" in capsys.readouterr().err

@@ -3,13 +3,17 @@
 Bundled and published sets are known before anything is read, other sources once they have been prepared.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from diffdistill.config.experiment import Experiment
-from diffdistill.config.fields import Block, Integer
+from diffdistill.config.fields import Block, Integer, short
 from diffdistill.config.model import UNetModel, UViTModel
 from diffdistill.config.source import Source
+
+NAMED = 20
+"""Classes that a message names."""
 
 
 class Facts(Block):
@@ -22,14 +26,16 @@ class Facts(Block):
     """Train images of all classes."""
     height: Integer
     width: Integer
+    class_names: tuple[str, ...] = ()
+    """In the order of their numbers; empty: not known."""
 
 
 PUBLISHED = {
-    "digits": Facts(classes=10, fewest=174, images=1797, height=8, width=8),
+    "digits": Facts(classes=10, fewest=174, images=1797, height=8, width=8, class_names=tuple("0123456789")),
     "cifar100": Facts(classes=100, fewest=500, images=50_000, height=32, width=32),
     "tinyimagenet": Facts(classes=200, fewest=500, images=100_000, height=64, width=64),
 }
-"""By kind of source, before anything is cut."""
+"""By `Source.known_set`, before anything is cut."""
 
 
 class Limit(Block):
@@ -44,9 +50,14 @@ class Limit(Block):
         "the samples have so many",
         "divides",
         "halves",
+        "a class is called so",
     ]
     samples: Integer = 0
     """Images in all, for the rule about samples."""
+    patch: Integer = 1
+    """Side in pixels of what counts as one position, for the rule about halves."""
+    name: str = ""
+    """For the rule about names."""
 
     def problem(self, facts: Facts) -> str | None:
         """What is wrong, in one line without the file; None if nothing is."""
@@ -62,9 +73,20 @@ class Limit(Block):
             return f"{self.samples} samples of {facts.classes} classes give {share} per class; lower it, or sample more"
         if self.rule == "divides" and side % self.value:
             return f"images have a side of {side} pixels, which is no multiple of it; choose a divisor"
-        if self.rule == "halves" and side >> self.value < 1:
-            return f"images have a side of {side} pixels, which cannot be halved so often; lower it"
+        if self.rule == "halves" and (side // self.patch) >> self.value < 1:
+            patches = f", {side // self.patch} patches of {self.patch}" if self.patch > 1 else ""
+            return f"images have a side of {side} pixels{patches}, which cannot be halved so often; lower it"
+        if self.rule == "a class is called so" and facts.class_names and self.name not in facts.class_names:
+            return unknown_class(self.name, facts.class_names)
         return None
+
+
+def unknown_class(name: str, known: Sequence[str]) -> str:
+    """That there is no such class, and the nearest one or those that there are."""
+    near = difflib.get_close_matches(name, known, n=1)
+    more = ", …" if len(known) > NAMED else ""
+    hint = f"did you mean {short(near[0])}?" if near else f"known: {', '.join(known[:NAMED])}{more}"
+    return f"no class {short(name)}; {hint}"
 
 
 def limits(experiment: Experiment) -> list[Limit]:
@@ -76,10 +98,15 @@ def _of_samples(one: Experiment) -> Iterator[Limit]:
     """Numbers of images that are sampled, selected or refined, and what is taken of them."""
     sampled = one.sample.images if one.sample is not None else None
     left = sampled
-    if sampled is not None:
+    # counts by name say themselves which classes have no image
+    counts = one.sample.counts if one.sample is not None and not isinstance(one.sample.counts, str) else {}
+    for name, count in counts.items():
+        yield Limit(key=f"sample.counts.{name}", value=count, rule="a class is called so", name=name)
+    if sampled is not None and not counts:
         yield Limit(key="sample.images", value=sampled, rule="an image of each class")
     if one.select.images is not None:
-        yield Limit(key="select.images", value=one.select.images, rule="an image of each class")
+        if not counts:
+            yield Limit(key="select.images", value=one.select.images, rule="an image of each class")
         left = one.select.images if left is None else min(left, one.select.images)
     if one.select.per_class is not None and sampled is not None:
         yield Limit(
@@ -118,10 +145,11 @@ def _of_classes(one: Experiment) -> Iterator[Limit]:
 
 def _of_sides(one: Experiment) -> Iterator[Limit]:
     """How networks cut an image up."""
-    if isinstance(one.model, UViTModel):
+    if isinstance(one.model, UViTModel | UNetModel):
         yield Limit(key="model.patch_size", value=one.model.patch_size, rule="divides")
     if isinstance(one.model, UNetModel):
-        yield Limit(key="model.multipliers", value=len(one.model.multipliers) - 1, rule="halves")
+        halved, patch = len(one.model.multipliers) - 1, one.model.patch_size
+        yield Limit(key="model.multipliers", value=halved, rule="halves", patch=patch)
     protocols = {
         "evaluate.protocol": one.evaluate.protocol,
         "classifier.protocol": one.classifier.protocol,
@@ -154,8 +182,8 @@ def problems(limits: Iterable[Limit], facts: Facts | None) -> list[str]:
 
 
 def published(source: Source) -> Facts | None:
-    """What is known of a source before it is read; None for a user's own."""
-    whole = PUBLISHED.get(source.kind)
+    """What is known of a source before it is read; None if nothing is."""
+    whole = PUBLISHED.get(source.known_set or "")
     if whole is None:
         return None
     cut = sum(_cuts(source).values())

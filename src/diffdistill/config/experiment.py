@@ -51,6 +51,28 @@ class Experiment(Blocks):
         return self
 
     @model_validator(mode="after")
+    def _generator_samples_so(self) -> Self:
+        """Modes and tuned weights come from a training here, guidance from a denoiser."""
+        if self.sample is None or self.trains:
+            return self
+        kind, guidance = self.generator.kind, self.sample.guidance
+        if self.sample.modes is not None:
+            raise ValueError(f"generator.kind '{kind}' takes no sample.modes; remove it")
+        if self.sample.solver.algorithm == "consistency":
+            raise ValueError(
+                f"sample.solver.algorithm 'consistency' needs weights that are tuned here, and generator.kind '{kind}' "
+                "has none; take another algorithm"
+            )
+        if guidance is not None and kind != "weights":
+            instead = ", or give generator.guidance" if kind == "pipeline" else ""
+            raise ValueError(f"generator.kind '{kind}' takes no sample.guidance; remove it{instead}")
+        if guidance is not None and guidance.from_step is not None:
+            raise ValueError(
+                "sample.guidance.from_step: generator.kind 'weights' has no weights of an earlier iteration; remove it"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _optimiser_fits(self) -> Self:
         if self.train is None or self.model is None or self.train.optimiser == "adamw" or self.model.hidden_matrices:
             return self
@@ -62,7 +84,7 @@ class Experiment(Blocks):
     def _sampling_fits(self) -> Self:
         if self.fid is not None and self.fid.solver.algorithm == "consistency":
             raise ValueError("fid.solver: 'consistency' needs tuned weights, and fid measures untuned ones; change it")
-        if self.sample is None:
+        if self.sample is None or not self.trains:
             return self
         consistency = self.sample.solver.algorithm == "consistency"
         if consistency and self.tune is None:

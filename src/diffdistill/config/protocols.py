@@ -8,7 +8,10 @@ and any number of images. What the two share are the defaults of `Protocol`.
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import ValidationError
+
 from diffdistill.config.refine import Refine
+from diffdistill.config.source import Source
 
 EPOCHS: Mapping[str, int] = {"track1": 1001, "track2": 101}
 TRACK1_PER_CLASS = 10
@@ -16,7 +19,7 @@ NORMALISATION: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
     "cifar100": {"mean": (0.5071, 0.4866, 0.4409), "std": (0.2673, 0.2564, 0.2762)},
     "tinyimagenet": {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
 }
-"""By the kind of source; of any other, mean and standard deviation of the train set are taken."""
+"""By `Source.known_set`; of any other, mean and standard deviation of the train set are taken."""
 
 
 def with_named_protocol(experiment: Any) -> Any:
@@ -39,10 +42,16 @@ def with_named_protocol(experiment: Any) -> Any:
             f"evaluate.protocol track1 tests {TRACK1_PER_CLASS} images per class; set select: {{method: random, "
             f"per_class: {TRACK1_PER_CLASS}}}, or refine: {{images_per_class: {TRACK1_PER_CLASS}, factor: 1}}"
         )
-    source = experiment.get("source")
-    kind = source.get("kind") if isinstance(source, Mapping) else None
-    protocol = {"epochs": EPOCHS[name], **NORMALISATION.get(str(kind), {}), **own}
+    protocol = {"epochs": EPOCHS[name], **_normalisation(experiment.get("source")), **own}
     return {**experiment, "evaluate": {**evaluate, "protocol": protocol}}
+
+
+def _normalisation(source: Any) -> Mapping[str, tuple[float, ...]]:
+    """Mean and standard deviation of a public set; nothing for a source that is refused with a message of its own."""
+    try:
+        return NORMALISATION.get(Source.model_validate(source).known_set or "", {})
+    except ValidationError:
+        return {}
 
 
 def _per_class(experiment: Mapping[str, Any]) -> Any:

@@ -1,6 +1,7 @@
 """Where images come from."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,6 +10,8 @@ from diffdistill.config.fields import Block, Checksum, FilePath, NonNegativeInt,
 
 Pattern = Annotated[str, Field(min_length=1)]
 """Such as *.txt; without '/' it fits any part of a path."""
+CIFAR100 = "md5:eb9058c3a382ffc7106e4002c42a8d85"
+"""Of CIFAR-100's archive as published."""
 
 
 class Splits(Block):
@@ -124,6 +127,8 @@ class Source(Block):
                     raise ValueError(f"{key} is for a folder of pictures, not for '{self.kind}'")
             if self.validation_per_class is None:
                 raise ValueError(f"validation_per_class is missing; '{self.kind}' has no validation split")
+        if self.kind == "digits" and self.test_per_class is None:
+            raise ValueError("test_per_class is missing; 'digits' has no test split")
         return self
 
     @property
@@ -131,6 +136,18 @@ class Source(Block):
         """What decides the splits of a given content; where the content lies does not."""
         where = {"path": True, "urls": True, "checksum": True, "verify": True, "groups": {"table"}}
         return self.model_dump(mode="json", exclude=where)  # type: ignore[arg-type]
+
+    @property
+    def known_set(self) -> str | None:
+        """The public set that this is, by its kind; None for a user's own, and where it may as well be CIFAR-10.
+
+        CIFAR-10 is read as `cifar100` too: only the checksum or the name of the file tells them apart beforehand.
+        """
+        if self.kind in ("digits", "tinyimagenet"):
+            return self.kind
+        name = Path(self.file("") or "").name.lower()
+        named = (self.checksum or "").lower() == CIFAR100 or re.search("cifar-?100", name)
+        return self.kind if self.kind == "cifar100" and named else None
 
     def file(self, dataset: str) -> str | None:
         """Where the archive or folder lies once it is there; None for bundled images."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from diffdistill.runtime import files
 
@@ -23,7 +24,7 @@ class Record:
     """Everything that decides the splits."""
     inputs: list[str]
     """The files that the job was given."""
-    facts: dict[str, int] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
     """Classes, images of the smallest class and their size, for the checks of a dry run."""
 
     def same_content(self, digests: Mapping[str, str]) -> bool:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from diffdistill.config import Sample
+from diffdistill.config.checks import unknown_class
 from diffdistill.data import image_files
 from diffdistill.diffusion.labels import balanced, in_proportion
 from diffdistill.errors import UserError
@@ -21,9 +22,6 @@ from diffdistill.runtime.budget import BatchSize, Budget
 from diffdistill.runtime.progress import Bar
 
 logger = logging.getLogger(__name__)
-
-NAMED = 20
-"""Classes that a message names."""
 
 
 class BudgetError(UserError):
@@ -66,8 +64,7 @@ def class_counts(counts: str | Mapping[str, int], classes: Sequence[str], train_
         assert train_labels is not None
         return train_labels.bincount(minlength=len(classes)).tolist()
     if unknown := [name for name in counts if name not in classes]:
-        known = ", ".join(classes[:NAMED]) + (", …" if len(classes) > NAMED else "")
-        raise UserError(f"no class '{unknown[0]}'; the classes are {known}")
+        raise UserError(unknown_class(unknown[0], classes))
     return [counts.get(name, 0) for name in classes]
 
 

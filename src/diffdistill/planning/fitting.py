@@ -39,7 +39,7 @@ def refuse_what_the_data_do_not_have(plan: Plan) -> None:
     found: list[str] = []
     for dataset in dict.fromkeys(plan.config.dataset(name) for name in plan.config.experiments):
         source = plan.source(dataset)
-        facts = checks.published(source) or _prepared(plan, dataset)
+        facts = _prepared(plan, dataset) or checks.published(source)
         cut = checks.cut_problem(source, facts)
         found += [f"source of data/{dataset}: {cut}"] if cut else checks.problems(limits(plan, dataset), facts)
     if found:

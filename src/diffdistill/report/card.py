@@ -16,8 +16,8 @@ from diffdistill.runtime import files
 LICENCES = {
     "digits": "Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak 1998, UCI Machine Learning "
     "Repository, CC BY 4.0.",
-    "cifar100": "CIFAR-100, A. Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images; its authors "
-    "state no licence and ask to be cited.",
+    "cifar100": "CIFAR-100 or CIFAR-10, A. Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images; "
+    "its authors state no licence and ask to be cited.",
     "tinyimagenet": "a subset of ImageNet, whose terms allow non-commercial research and education only.",
 }
 """What is known of the source's images, by its kind."""

@@ -48,7 +48,7 @@ def main(job: Job[stages.Prepare]) -> None:
         raise UserError(f"source: {error} (source.{error.argument})") from error
     except UserError as error:
         raise UserError(f"source: {error}") from error
-    facts = _facts(parts, len(raw.classes))
+    facts = _facts(parts, raw.classes)
     if problems := checks.problems(job.settings.limits, facts):
         raise UserError("; ".join(problems))
     metadata = {
@@ -73,11 +73,14 @@ def main(job: Job[stages.Prepare]) -> None:
         identity.write(job.output("record"), record)
 
 
-def _facts(parts: dict[str, _Part], classes: int) -> checks.Facts:
+def _facts(parts: dict[str, _Part], classes: list[str]) -> checks.Facts:
     train = parts["train"]
-    fewest = np.bincount(train.split.labels[train.rows], minlength=classes).min()
+    fewest = np.bincount(train.split.labels[train.rows], minlength=len(classes)).min()
     height, width = train.split.images.shape[2:]
-    return checks.Facts(classes=classes, fewest=int(fewest), images=len(train.rows), height=height, width=width)
+    return checks.Facts(
+        classes=len(classes), fewest=int(fewest), images=len(train.rows), height=height, width=width,
+        class_names=tuple(classes),
+    )  # fmt: skip
 
 
 def _path(source: Source, given: list[Path]) -> Path:
