@@ -127,6 +127,12 @@ class Experiment:
         return None if self.finished else (self.account or {}).get("used_seconds")
 
     @property
+    def making_seconds(self) -> float | None:
+        """Seconds of sampling and of refining the samples; None if those of sampling are unknown."""
+        sampling = self.sampling_seconds
+        return None if sampling is None else sampling + (self.refined or {}).get("seconds", 0)
+
+    @property
     def network(self) -> dict[str, Any] | None:
         """The model block that generated the samples, or that of today's config; None if no network was trained."""
         found: dict[str, Any] | None = self.generator.get("model", self.settings.get("model"))
