@@ -19,6 +19,11 @@ NORMALISATION: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
 """By the kind of source; of any other, mean and standard deviation of the train set are taken."""
 
 
+def values_of(name: str, kind: str) -> dict[str, Any]:
+    """The values of a named protocol for a kind of source; what it leaves out are the defaults of `Protocol`."""
+    return {"epochs": EPOCHS[name], **NORMALISATION.get(kind, {})}
+
+
 def with_named_protocol(experiment: Any) -> Any:
     """An experiment's plain values, with a protocol's name, `track2` or `{ name: track2 }`, replaced by its values.
 
@@ -41,8 +46,7 @@ def with_named_protocol(experiment: Any) -> Any:
         )
     source = experiment.get("source")
     kind = source.get("kind") if isinstance(source, Mapping) else None
-    protocol = {"epochs": EPOCHS[name], **NORMALISATION.get(str(kind), {}), **own}
-    return {**experiment, "evaluate": {**evaluate, "protocol": protocol}}
+    return {**experiment, "evaluate": {**evaluate, "protocol": values_of(name, str(kind)) | own}}
 
 
 def _per_class(experiment: Mapping[str, Any]) -> Any:
