@@ -88,10 +88,20 @@ def test_more_devices_than_a_node_has_take_several_nodes(tmp_path: Path) -> None
         assert asked in jobs["train"].split(", ")
     assert "mem_mb=40000" in jobs["train"]  # of a node
     assert "gpu=4" in jobs["fid"] and "nodes=1" in jobs["fid"] and "mpi" not in jobs["fid"] + jobs["sample"]
-    assert re.search(r"-m diffdistill.runtime.nodes 2 4 \d+ diffdistill train ", run.stdout)
-    here = [sys.executable, "-m", "snakemake", "-n", "demo", "--cores", "1", "--config", NODES]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
-    run = subprocess.run(here, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment)
+    assert re.search(r"-m diffdistill.runtime.nodes 2 4 diffdistill train ", run.stdout)
+
+
+@pytest.mark.parametrize("engine", [None, "lsf", "cluster-generic"])
+def test_only_slurm_takes_several_nodes(engine: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    where = ["--cores", "1"]
+    if engine is not None:
+        needs_plugin(engine)
+        where = ["--profile", str(Path(TABLE["engines"][engine]["file"]).parent)]
+    command = [sys.executable, "-m", "snakemake", "-n", "demo", *where, "--config", NODES]
+    folder = copy_project(tmp_path / "project")
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert run.returncode != 0 and "train.devices 8 with devices_per_node 4 takes 2 nodes" in run.stdout + run.stderr
 
 

@@ -50,7 +50,7 @@ TYPED = [
     for line in text.splitlines()
 ]
 OWN = ".venv/bin/diffdistill "
-COMMANDS = [(page, command) for page, command in TYPED if not command.startswith((OWN, "make "))]
+COMMANDS = [(page, command) for page, command in TYPED if not command.startswith((OWN, "make ", "cp "))]
 """What Snakemake can plan; tests/test_envs.py and the use of `make` in every run cover its targets."""
 
 
@@ -60,12 +60,20 @@ def project(tmp_path: Path) -> Path:
     folder = copy_project(tmp_path / "project")
     for name in ("slurm", "profiles"):
         shutil.copytree(REPOSITORY / name, folder / name, dirs_exist_ok=True)
-    shutil.copy(REPOSITORY / "docs/gaussians.py", folder)
+    for source in {shlex.split(command)[1] for _, command in TYPED if command.startswith("cp ")}:
+        shutil.copy(REPOSITORY / source, folder)
     (folder / "flowers").mkdir()
     for page in PAGES:
         for text in (text for text in blocks(page, "yaml") if text.startswith("# ")):
             (folder / text.split("\n", 1)[0].removeprefix("# ")).write_text(text)
     return folder
+
+
+def test_files_that_the_glossary_names_are_made() -> None:
+    rules = "".join(path.read_text() for path in (REPOSITORY / "workflow/rules").glob("*.smk"))
+    glossary = (REPOSITORY / "docs/glossary.md").read_text()
+    named = re.findall(r"`((?:data|results)/\{[^`]*\.\w+)`", glossary)
+    assert named and [path for path in named if f'"{path}"' not in rules] == []
 
 
 @pytest.mark.slow

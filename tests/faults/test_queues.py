@@ -28,20 +28,32 @@ SHIPPED = yaml.safe_load((REPOSITORY / "config.yaml").read_text())
 
 
 def plan_of(**changed: Any) -> Plan:
-    """A plan of the shipped CIFAR-100 experiment with other blocks."""
-    block = SHIPPED["experiments"]["cifar100"]
-    merged = {name: {**block.get(name, {}), **change} for name, change in changed.items()}
+    """A plan of the shipped CIFAR-100 experiment with other blocks; without those that are None."""
+    shipped = SHIPPED["experiments"]["cifar100"]
+    block = {name: one for name, one in shipped.items() if changed.get(name, one) is not None}
+    merged = {name: {**block.get(name, {}), **change} for name, change in changed.items() if change is not None}
     values = {"reports": {"one": ["one"]}, "targets": ["one"], "experiments": {"one": {**block, **merged}}}
     return Plan(config.parse(values))
 
 
 ONE = SimpleNamespace(experiment="one", ema="1000", run="epochs-5000-real")
+PIPELINE: dict[str, Any] = {
+    **dict.fromkeys(("model", "train", "fid", "tune", "checkpoint")),
+    "sample": {"budget_seconds": None, "images": 1_000_000},
+}
 ASKED: dict[str, tuple[str, dict[str, Any], int]] = {
     "a budget of ten minutes": ("sample", {}, 60),
     "a budget of ten hours": ("sample", {"sample": {"budget_seconds": 36_000}}, 650),
     "ten million images": ("sample", {"sample": {"budget_seconds": None, "images": 10_000_000}}, 20_000),
     "another set as large": ("resample", {"sample": {"budget_seconds": 36_000}}, 1250),
     "a selection of them": ("selection", {"sample": {"budget_seconds": 36_000}}, 650),
+    "a million images of a pipeline, guided by itself": (
+        "generate", {**PIPELINE, "generator": {"kind": "pipeline", "path": "pipeline"}}, 4050,
+    ),
+    "the same not guided, in twice as many steps": (
+        "generate", {**PIPELINE, "generator": {"kind": "pipeline", "path": "pipeline", "guidance": 1, "steps": 100}},
+        4050,
+    ),
     "the shipped measurement": ("fid", {}, 120),
     "a large measurement": ("fid", {"fid": {"images": 2_000_000, "devices": 1}}, 4050),
     "the shipped protocol": ("evaluate", {}, 240),

@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 import pytest
 
 from diffdistill.data import image_files
-from tests.report.conftest import FINISHED, FROM_REAL, Make
+from tests.report.conftest import FILES, FINISHED, FROM_REAL, Make
 
 
 class Tags(HTMLParser):
@@ -125,3 +125,11 @@ def test_a_set_refined_from_real_images_says_so_and_shows_its_start(make: Make) 
     assert 'alt="The start and the refined set of small"' in text and "<h3>Samples</h3>" not in text
     assert "made in" not in text and "How the samples were made" not in text
     assert "<h3>How the set was refined</h3>" not in make(other={}).show()
+
+
+def test_samples_that_were_refined_are_made_in_the_seconds_of_both(make: Make) -> None:
+    kinds = tuple(kind for kind in FILES if kind != "study")
+    text = re.sub(r'src="data:[^"]*"', "", make(small={"kinds": kinds}, other={}).show())
+    assert "made in 100.0 s" in text and "made in 10.0 s" in text  # 10 s of sampling, 90 s of refining
+    overview = text.split("Key numbers")[1]
+    assert "100.0 s" in overview.split("</table>")[0]

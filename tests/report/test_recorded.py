@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 
+from diffdistill.config import Select
 from diffdistill.report import recorded
 from tests.report.conftest import Make
 
@@ -26,6 +27,31 @@ def test_where_the_config_has_changed_since(make: Make) -> None:
     assert recorded.differences(one).to_numpy().tolist() == [
         ["select.seed", "2", "3"], ["evaluate.seeds", "[0, 1, 2]", "[0, 1]"],
     ]  # fmt: skip
+
+
+def test_what_a_pilot_picked_is_no_change(make: Make) -> None:
+    (one,) = make(small={}).experiments.values()
+    assert one.account is not None and one.distilled is not None
+    select = Select(method="classifier", label_noise="drop").model_dump(mode="json")
+    asked = {"settings": {"select": Select().model_dump(mode="json")}}
+    metadata = {"selected_by": json.dumps(select), "made_from": json.dumps(asked)}
+    picked = replace(one, distilled=replace(one.distilled, metadata=metadata))
+    solver = one.account["solver"]
+    today = {
+        "sample": {"solver": solver | {"nfe": 10}, "guidance": None}, "select": Select().model_dump(mode="json"),
+        "checkpoint": {"setups": [
+            {"solver": None, "guidance": None, "select": None}, {"solver": solver, "guidance": None, "select": select},
+        ]},
+    }  # fmt: skip
+    picked.settings.update(today)
+    assert recorded.settings(picked)["select"] == select
+    assert recorded.differences(picked).empty
+    picked.settings["checkpoint"]["setups"][1]["solver"] = solver | {"order": 3}
+    assert recorded.differences(picked).to_numpy().tolist() == [["sample.solver.order", "2", "3"]]
+    picked.settings["checkpoint"]["setups"] = None
+    assert set(recorded.differences(picked)["setting"]) == {
+        "sample.solver.nfe", "select.method", "select.label_noise",
+    }  # fmt: skip
 
 
 def test_a_protocol_in_the_accuracies_is_read(make: Make) -> None:

@@ -77,6 +77,16 @@ def test_findings_by_hand() -> None:
     assert said.loc["mean over resampled sets", "uncertainty"] == "standard error 0.0500"
 
 
+def test_random_real_images_are_all_only_if_there_are_no_more() -> None:
+    stored_in_grids = [
+        rows("main", "main", "distilled", 400, 0.6),
+        rows("main", "main", "real-random", 100, 0.5),
+        rows("main", "main", "real", 1297, 0.9),
+    ]
+    said = study.findings(pd.DataFrame(list(itertools.chain(*stored_in_grids)))).set_index("measure")
+    assert said.loc["lead over random real images, hard labels", "note"] == "100 random real images"
+
+
 @pytest.mark.parametrize(("whole", "value"), [(0.9, "more than 100"), (0.2, "fewer than 1")])
 def test_what_lies_beyond_the_curve_is_said_so(whole: float, value: str) -> None:
     assert study.findings(runs(whole))["finding"].iloc[0] == value

@@ -1,11 +1,13 @@
+import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from diffdistill.report import results, tables
-from tests.report.conftest import FINISHED, REPOSITORY, RUNS, Make
+from tests.report.conftest import FINISHED, REPOSITORY, RUNS, Make, judged
 
 
 def read(folder: Path, name: str) -> pd.DataFrame:
@@ -84,15 +86,22 @@ def test_a_single_run_has_no_standard_deviation(make: Make) -> None:
     assert "nan" not in (project.folder / "tables/accuracy.md").read_text().lower()
 
 
+def ours_in(experiments: list[results.Experiment]) -> list[int]:
+    """The tracks in which our row stands."""
+    table = tables.leaderboard(_published(), experiments)
+    found: list[int] = table.loc[table["team"] == tables.OURS, "track"].tolist()
+    return found
+
+
 def test_the_leaderboard_has_ours_only_with_both_data_sets(make: Make) -> None:
     published = _published()
     assert published.groupby("track").size().tolist() == [9, 5]
     for row in published.to_dict("records"):  # the published averages are of unrounded accuracies
         assert (row["cifar100"] + row["tinyimagenet"]) / 2 == pytest.approx(row["average"], abs=2e-4)
-    one = make(a={"dataset": "cifar100", "level": 0.45}, b={"dataset": "cifar100"}).experiments
-    pd.testing.assert_frame_equal(tables.leaderboard(published, list(one.values())), published)
-    both = make(c={"dataset": "tinyimagenet", "level": 0.15}).experiments
-    table = tables.leaderboard(published, [*one.values(), *both.values()])
+    project = make(a={"dataset": "cifar100"}, b={"dataset": "cifar100"}, c={"dataset": "tinyimagenet"})
+    a, b, c = judged(project, 2, a=0.45, b=0.5, c=0.15)
+    pd.testing.assert_frame_equal(tables.leaderboard(published, [a, b]), published)
+    table = tables.leaderboard(published, [a, b, c])
     track = table[table["track"] == 2]
     assert track["team"].tolist()[:3] == ["zheli", tables.OURS, "Mel"]  # 0.3054, 0.3, 0.1321
     assert track["rank"].isna().tolist() == [False, True, False, False, False, False]
@@ -101,14 +110,32 @@ def test_the_leaderboard_has_ours_only_with_both_data_sets(make: Make) -> None:
 
 
 def test_ten_images_per_class_and_1001_epochs_stand_in_track_1(make: Make) -> None:
-    project = make(a={"dataset": "cifar100"}, b={"dataset": "tinyimagenet"}, c={"dataset": "tinyimagenet"})
-    for name, accuracy in (("a", 0.5), ("b", 0.1)):
-        project.file(name, "accuracy").write_text(RUNS + f"{name},distilled,30,0,{accuracy},1001,9\n")
-    experiments = project.experiments
-    assert [one.track for one in experiments.values()] == [1, 1, 2]
-    table = tables.leaderboard(_published(), list(experiments.values()))
+    project = make(a={"dataset": "cifar100"}, b={"dataset": "tinyimagenet"})
+    experiments = judged(project, 1, a=0.5, b=0.1)
+    table = tables.leaderboard(_published(), experiments)
     assert table["team"].tolist()[:2] == [tables.OURS, "Zhou_chuhao"]  # 0.3, 0.2945
-    assert table["team"].eq(tables.OURS).sum() == 1  # c alone is no row of track 2
+    assert ours_in(experiments) == [1]
+    for name in ("a", "b"):
+        path = project.file(name, "accuracy")
+        path.write_text(path.read_text().replace(",30,", ",60,"))
+    assert ours_in(list(project.experiments.values())) == []
+
+
+def test_another_protocol_stands_in_no_track(make: Make) -> None:
+    project = make(a={"dataset": "cifar100"}, b={"dataset": "tinyimagenet"})
+    a, b = judged(project, 2, a=0.5, b=0.1)
+    assert a.accuracy is not None and ours_in([a, b]) == [2]
+    protocol = json.loads(a.accuracy["protocol"][0]) | {"width": 64}
+    assert ours_in([replace(a, accuracy=a.accuracy.assign(protocol=json.dumps(protocol, sort_keys=True))), b]) == []
+    assert ours_in([replace(a, accuracy=a.accuracy.drop(columns="protocol")), b]) == []
+
+
+@pytest.mark.parametrize("kind", ["samples", "python", "pipeline", "weights"])
+def test_what_others_made_is_not_ours(make: Make, kind: str) -> None:
+    project = make(a={"dataset": "cifar100"}, b={"dataset": "tinyimagenet"})
+    a, b = judged(project, 2, a=0.5, b=0.1)
+    assert ours_in([replace(a, account={"images": 30, "generator": {"kind": kind}}), b]) == []
+    assert ours_in([replace(a, account=None), b]) == [2]  # refined from real images
 
 
 def _published() -> pd.DataFrame:

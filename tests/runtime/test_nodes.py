@@ -43,10 +43,10 @@ def test_each_node_runs_its_processes_and_the_log_names_the_lost_one(
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     log = tmp_path / "logs/20.log"
-    assert nodes.main(["2", "4", "8", "diffdistill", "train", "--log", str(log)]) == 137
+    assert nodes.main(["2", "4", "diffdistill", "train", "--threads", "8", "--log", str(log)]) == 137
     asked = (tmp_path / "asked").read_text()
     assert "--nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=8" in asked
-    assert asked.endswith(f"-m diffdistill.runtime.processes 4 diffdistill train --log {log}\n")
+    assert asked.endswith(f"-m diffdistill.runtime.processes 4 diffdistill train --threads 8 --log {log}\n")
     variables = dict(line.split("=", 1) for line in (tmp_path / "environment").read_text().splitlines() if "=" in line)
     assert variables["PET_NNODES"] == "2" and int(variables["PET_MASTER_PORT"]) > 1023
     assert log.read_text().endswith(
@@ -59,7 +59,7 @@ def test_without_slurm_nothing_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
-    assert nodes.main(["2", "4", "8", "diffdistill", "train", "--log", str(tmp_path / "20.log")]) == 2
+    assert nodes.main(["2", "4", "diffdistill", "train", "--threads", "8", "--log", str(tmp_path / "20.log")]) == 2
     said = capfd.readouterr().err
     assert "train.devices 8 with train.devices_per_node 4 takes 2 nodes" in said and said.count("\n") == 1
     assert (tmp_path / "20.log").read_text() == said

@@ -41,9 +41,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def trained(
-    folder: Path, name: str, *beside: str, train: str | None = None, protocol: config.Protocol = PROTOCOL
+    folder: Path, of: str | config.Run, *beside: str, train: str | None = None, protocol: config.Protocol = PROTOCOL
 ) -> dict[str, Any]:
-    run, out = RUNS[name], folder / f"{name}.json"
+    run = RUNS[of] if isinstance(of, str) else of
+    out = folder / f"{run.name}.json"
     train = train or ("distilled" if run.train_set == "distilled" else "real")
     inputs: dict[str, Path] = {"train": folder / f"{train}.safetensors", "test": folder / "test.safetensors"}
     inputs |= {name: folder / path for name, path in (pair.split("=") for pair in beside)}
@@ -93,6 +94,20 @@ def test_equal_steps_are_those_of_the_distilled_set(folder: Path) -> None:
         assert json.loads(row["protocol"])["steps"] == 2 * 5  # two epochs of 80 images in batches of 16
     longer = trained(folder, "epochs-3-real")
     assert json.loads(longer["protocol"])["epochs"] == longer["epochs"] == 3
+
+
+def test_a_set_stored_in_grids_is_compared_with_as_many_real_images_as_it_stores(folder: Path) -> None:
+    real = image_files.load(folder / "real.safetensors")
+    image_files.save(folder / "grids.safetensors", real.images, real.labels, METADATA | {"stored_images": "50"})
+    baseline = evaluated(folder, "real-random", "real", distilled="grids")
+    (folder / "none.json").write_text("{}")
+    beside = ("distilled=grids.safetensors", "whole=none.json")
+    run = config.Run(ablation="convnet", axis="architecture", train_set="real-random")
+    assert same_training(trained(folder, run, *beside), baseline)
+    for name in ("epochs-3-real-random", "no-augmentation-real-random"):
+        assert trained(folder, name, *beside)["images"] == 50
+    steps = json.loads(trained(folder, "equal-steps-real-random", *beside)["protocol"])["steps"]
+    assert steps == 2 * 13  # of the images trained on: two epochs of 200 in batches of 16
 
 
 def test_where_the_distilled_set_is_larger_the_training_on_all_is_not_repeated(folder: Path) -> None:

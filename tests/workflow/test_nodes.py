@@ -112,8 +112,8 @@ def test_a_lost_node_and_a_preemption_change_no_bit(tmp_path: Path, two_nodes: N
     asked = {"until": count, "devices": 2, "save_seconds": 0.01, "iterations": count, "slice_iterations": count}
     together, apart = tmp_path / f"one/{count}.safetensors", tmp_path / f"two/{count}.safetensors"
     progress = apart.with_name(f"{count}.progress.safetensors")
-    stage = ["diffdistill", *arguments(data, apart, devices_per_node=1, **asked), "--log", str(log)]
-    command = [sys.executable, "-P", "-m", "diffdistill.runtime.nodes", "2", "1", "1", *stage]
+    stage = ["diffdistill", *arguments(data, apart, devices_per_node=1, **asked), "--threads", "1", "--log", str(log)]
+    command = [sys.executable, "-P", "-m", "diffdistill.runtime.nodes", "2", "1", *stage]
 
     def state(job: str) -> str:
         return jobs()[job]["JobState"]

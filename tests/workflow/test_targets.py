@@ -125,3 +125,24 @@ def test_a_comparison_with_more_real_images_than_there_are_starts_no_job(project
     assert done.returncode == 1 and not (project / "data").exists()
     said = "config.yaml: comparisons.mine.real_N_per_class 125: a class has 124 train images; lower it"
     assert said in done.stdout + done.stderr
+
+
+def test_fewer_gpus_than_devices_are_refused_before_anything_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = copy_project(tmp_path / "project")
+    target, four = "results/digits/loss.csv", ("--config", "experiments={digits: {train: {devices: 4}}}")
+    message = "4 processes on this machine need a GPU each, but CUDA_VISIBLE_DEVICES lists 1"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    for dry in (["-n"], []):
+        run = snakemake(project, *dry, target, *four)
+        assert run.returncode and message in run.stdout + run.stderr, run.stdout + run.stderr
+        assert "set experiments.digits.train.devices to 1" in run.stdout + run.stderr
+        assert not (project / "data").exists()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # computes on the CPU
+    assert not snakemake(project, "-n", target, *four).returncode
+    assert not snakemake(project, target).returncode
+    (project / target).unlink()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")  # what was trained elsewhere is used here
+    run = snakemake(project, "-n", target, *four)
+    assert not run.returncode, run.stdout + run.stderr

@@ -14,13 +14,12 @@ from diffdistill.errors import UserError
 from diffdistill.planning import comparison as comparisons
 from diffdistill.planning import report as reports
 from diffdistill.planning import sources
-from diffdistill.planning.gpus import count_gpus
 from diffdistill.planning import checkout, fitting
 from diffdistill.planning import minutes as times
 from diffdistill.planning.inputs import EXPORTS, INPUTS
 from diffdistill.planning.plan import Plan
 from diffdistill.planning.settings import SETTINGS, fetch_fingerprint, train_fingerprint
-from diffdistill.runtime import files, preemption
+from diffdistill.runtime import files, gpus, preemption
 from diffdistill.runtime.packing import pack
 
 
@@ -65,13 +64,18 @@ else:
 
 # on this machine a job that asks for a GPU waits until one is free; --resources gpu=N sets another number, and a cluster,
 # to which --jobs are submitted, counts its own
-if "gpu" not in workflow.global_resources and workflow.resource_settings.nodes is None:
-    workflow.register_resource("gpu", count_gpus())
+LOCAL = workflow.resource_settings.nodes is None
+GPUS = gpus.count_gpus() if LOCAL else 0
+if "gpu" not in workflow.global_resources and LOCAL:
+    workflow.register_resource("gpu", GPUS)
 
 
 onstart:
-    if workflow.resource_settings.nodes is not None:
+    if not LOCAL:
         preemption.watch(Path.cwd(), logger.warning)
+    for job in workflow.dag.needrun_jobs():
+        if job.rule.name in PROCESSES:
+            refuse_to_start(job.rule.name, job.wildcards)
 
 
 def names(wanted):
@@ -107,8 +111,8 @@ def settings(rule):
 
 
 def untracked_settings(rule):
-    """The same; a change of them alone reruns nothing, because Snakemake does not track what asks for threads."""
-    return lambda wildcards, threads: settings(rule)(wildcards)
+    """The same; a change of them alone reruns nothing, because Snakemake does not track what asks for outputs."""
+    return lambda wildcards, output: settings(rule)(wildcards)
 
 
 def split(name):
@@ -151,19 +155,55 @@ def stage(name, launcher="-m", settings="--settings {params.settings:q}"):
     )
 
 
-def launcher(devices, nodes=lambda experiment: 1):
-    """A params function: torchrun for a job that several processes share, on each of several nodes."""
+def sent_to_slurm():
+    """Whether SLURM starts the jobs, or has started this one; a dry run is not told the executor."""
+    settings = workflow.resource_settings
+    given = [settings.default_resources or {}, *settings.overwrite_resources.values()]
+    return "SLURM_JOB_ID" in os.environ or any(name.startswith("slurm_") for names in given for name in names)
 
-    def found(wildcards, threads):
+
+PROCESSES = {
+    "train": ("train.devices", lambda one: one.train.devices_on_node, lambda one: one.train.nodes),
+    "fid": ("fid.devices", lambda one: one.fid_devices, lambda one: 1),
+}
+"""By rule whose jobs several processes share: where their number stands, how many a node has, and how many nodes."""
+
+
+def refuse_to_start(rule, wildcards):
+    """Raises WorkflowError if a job cannot have its processes: it would fail only once its inputs are made."""
+    setting, devices, nodes = PROCESSES[rule]
+    one = asked(PLAN.experiment, wildcards)
+    if nodes(one) > 1 and not sent_to_slurm():
+        raise WorkflowError(
+            f"experiments.{wildcards.experiment}.train.devices {one.train.devices} with devices_per_node "
+            f"{one.train.devices_per_node} takes {nodes(one)} nodes of a SLURM cluster: run it with --profile "
+            "slurm, or set devices_per_node to null for one machine"
+        )
+    if LOCAL and not workflow.remote_exec:
+        asked(gpus.require, devices(one), f"experiments.{wildcards.experiment}.{setting}", {"it has": GPUS})
+
+
+def shared_gpus(rule, count):
+    """A resource function: the GPUs of a job of several processes, which must be able to start.
+
+    Snakemake asks for the resources of the jobs that will run alone, unless params ask for resources or threads.
+    """
+
+    def found(wildcards):
+        refuse_to_start(rule, wildcards)
+        return count(asked(PLAN.experiment, wildcards))
+
+    return found
+
+
+def launcher(rule):
+    """A params function: torchrun for a job that several processes share, on each of several nodes."""
+    _, devices, nodes = PROCESSES[rule]
+
+    def found(wildcards, output):
         one = asked(PLAN.experiment, wildcards)
         if nodes(one) > 1:
-            if workflow.resource_settings.nodes is None and "SLURM_JOB_ID" not in os.environ:
-                raise WorkflowError(
-                    f"experiments.{wildcards.experiment}.train.devices {one.train.devices} with devices_per_node "
-                    f"{one.train.devices_per_node} takes {nodes(one)} nodes of a SLURM cluster: run it with --profile "
-                    "slurm, or set devices_per_node to null for one machine"
-                )
-            return f"-m diffdistill.runtime.nodes {nodes(one)} {devices(one)} {threads}"
+            return f"-m diffdistill.runtime.nodes {nodes(one)} {devices(one)}"
         return f"-m diffdistill.runtime.processes {devices(one)}" if devices(one) > 1 else "-m"
 
     return found

@@ -13,12 +13,12 @@ rule fid:
     resources:
         mem_mb=lambda wildcards: 8000 + 8000 * asked(PLAN.experiment, wildcards).fid_devices,
         runtime=minutes("fid"),
-        gpu=lambda wildcards: asked(PLAN.experiment, wildcards).fid_devices,
+        gpu=shared_gpus("fid", lambda one: one.fid_devices),
     params:
         # a change of it measures again; another number of devices does not
         fingerprint=lambda wildcards: experiments.as_json(asked(PLAN.experiment, wildcards).fid.measurement),
         settings=untracked_settings("fid"),
-        launcher=launcher(lambda experiment: experiment.fid_devices),
+        launcher=launcher("fid"),
         inputs=named_inputs,
         outputs=named_outputs,
     shell:

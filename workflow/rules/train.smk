@@ -39,7 +39,7 @@ rule train:
         # of each node
         mem_mb=lambda wildcards: 8000 + 8000 * asked(PLAN.experiment, wildcards).train.devices_on_node,
         runtime=minutes("train"),
-        gpu=lambda wildcards: asked(PLAN.experiment, wildcards).train.devices,
+        gpu=shared_gpus("train", lambda one: one.train.devices),
         nodes=lambda wildcards: asked(PLAN.experiment, wildcards).train.nodes,
         # how SLURM's plugin is told that the job starts srun itself, one task a node; None: it starts the job
         mpi=on_nodes(lambda train: "srun"),
@@ -49,9 +49,7 @@ rule train:
     params:
         fingerprint=lambda wildcards: asked(train_fingerprint, PLAN, wildcards),  # a change of it retrains
         settings=untracked_settings("train"),
-        launcher=launcher(
-            lambda experiment: experiment.train.devices_on_node, lambda experiment: experiment.train.nodes
-        ),
+        launcher=launcher("train"),
         inputs=named_inputs,
         outputs=named_outputs,
     shell:

@@ -22,6 +22,11 @@ NORMALISATION: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
 """By `Source.known_set`; of any other, mean and standard deviation of the train set are taken."""
 
 
+def values_of(name: str, known_set: str | None) -> dict[str, Any]:
+    """The values of a named protocol for a `Source.known_set`; what it leaves out are the defaults of `Protocol`."""
+    return {"epochs": EPOCHS[name], **NORMALISATION.get(known_set or "", {})}
+
+
 def with_named_protocol(experiment: Any) -> Any:
     """An experiment's plain values, with a protocol's name, `track2` or `{ name: track2 }`, replaced by its values.
 
@@ -42,16 +47,16 @@ def with_named_protocol(experiment: Any) -> Any:
             f"evaluate.protocol track1 tests {TRACK1_PER_CLASS} images per class; set select: {{method: random, "
             f"per_class: {TRACK1_PER_CLASS}}}, or refine: {{images_per_class: {TRACK1_PER_CLASS}, factor: 1}}"
         )
-    protocol = {"epochs": EPOCHS[name], **_normalisation(experiment.get("source")), **own}
-    return {**experiment, "evaluate": {**evaluate, "protocol": protocol}}
+    values = values_of(name, _known_set(experiment.get("source"))) | own
+    return {**experiment, "evaluate": {**evaluate, "protocol": values}}
 
 
-def _normalisation(source: Any) -> Mapping[str, tuple[float, ...]]:
-    """Mean and standard deviation of a public set; nothing for a source that is refused with a message of its own."""
+def _known_set(source: Any) -> str | None:
+    """Of a source's plain values; None for a source that is refused with a message of its own."""
     try:
-        return NORMALISATION.get(Source.model_validate(source).known_set or "", {})
+        return Source.model_validate(source).known_set
     except ValidationError:
-        return {}
+        return None
 
 
 def _per_class(experiment: Mapping[str, Any]) -> Any:

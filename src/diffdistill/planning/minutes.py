@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from diffdistill.config import Protocol, Sample
+from diffdistill.config.generator import Generator, PipelineGenerator
 from diffdistill.errors import UserError
 from diffdistill.planning.plan import Plan, Wildcards
 
@@ -29,11 +30,19 @@ def of_training(protocol: Protocol, trainings: int = 1, images: int = IMAGES) ->
     return trainings * seen / TRAINED
 
 
-def of_sampling(sample: Sample) -> float:
+def of_sampling(sample: Sample, generator: Generator) -> float:
     """To sample within a budget, or a number of images."""
     if sample.budget_seconds is not None:
         return sample.budget_seconds / 60
-    return (sample.images or 0) * sample.solver.nfe * (1 if sample.guidance is None else 2) / EVALUATIONS
+    return (sample.images or 0) * _evaluations(sample, generator) / EVALUATIONS
+
+
+def _evaluations(sample: Sample, generator: Generator) -> int:
+    """Of the network for one image."""
+    if isinstance(generator, PipelineGenerator):
+        # a pipeline of diffusers guides itself unless the scale is 1 or less
+        return generator.steps * (1 if generator.guidance is not None and generator.guidance <= 1 else 2)
+    return sample.solver.nfe * (1 if sample.guidance is None else 2)
 
 
 def _training(plan: Plan, wildcards: Wildcards) -> float:
@@ -71,8 +80,8 @@ def _pilot(plan: Plan, wildcards: Wildcards) -> float:
 
 
 def _sample(plan: Plan, wildcards: Wildcards) -> float:
-    sample = plan.experiment(wildcards).sample
-    return of_sampling(sample) if sample is not None else 0
+    one = plan.experiment(wildcards)
+    return of_sampling(one.sample, one.generator) if one.sample is not None else 0
 
 
 def _resample(plan: Plan, wildcards: Wildcards) -> float:

@@ -130,7 +130,7 @@ def _cards(experiment: Experiment) -> Iterable[tuple[str, str]]:
     images = experiment.distilled or experiment.samples
     if images is not None:
         share = columns.times(images.images / experiment.real.images).removesuffix("x")
-        made = experiment.sampling_seconds
+        made = experiment.making_seconds
         seconds = f", made in {columns.duration(made)}" if made is not None else ""
         about = f"{share} times as many as the {experiment.real.images:,} real train images{seconds}"
         yield f"{columns.count(images.images)} images", about
@@ -149,7 +149,7 @@ def _cards(experiment: Experiment) -> Iterable[tuple[str, str]]:
 def _key_numbers(experiment: Experiment) -> dict[str, str]:
     """The row of an experiment beside others."""
     rows, images = diagnosis.rows_of(experiment), experiment.distilled or experiment.samples
-    made = experiment.sampling_seconds
+    made = experiment.making_seconds
     found = {}
     for heading, name in (("accuracy", "distilled"), ("all real images", "real")):
         if name in rows:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from diffdistill.config import Select
 from diffdistill.report.results import Experiment
 
 SAMPLE_KEYS = ("solver", "guidance", "seed", "budget_seconds")
@@ -43,14 +44,30 @@ def setting(experiment: Experiment, block: str, key: str) -> Any:
 
 
 def differences(experiment: Experiment) -> pd.DataFrame:
-    """setting, made_with, today: where the config has changed since; a row per setting."""
-    made, today = dict(_flat(settings(experiment))), dict(_flat(experiment.settings))
-    rows = [
-        {"setting": key, "made_with": _text(made[key]), "today": _text(today[key])}
-        for key in made
-        if key in today and _differ(made[key], today[key])
+    """setting, made_with, today: where the config has changed since; a row per setting.
+
+    Of the setups that a pilot picks from, the one that differs least counts as today's.
+    """
+    made = dict(_flat(settings(experiment)))
+    found = [_changed(made, dict(_flat(today))) for today in _ways_of_today(experiment.settings)]
+    return pd.DataFrame(min(found, key=len), columns=["setting", "made_with", "today"])
+
+
+def _changed(made: Mapping[str, Any], today: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    return [
+        (key, _text(made[key]), _text(today[key])) for key in made if key in today and _differ(made[key], today[key])
     ]
-    return pd.DataFrame(rows, columns=["setting", "made_with", "today"])
+
+
+def _ways_of_today(today: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Today's config, or with each setup that the pilot tries in place of what it replaces in `sample` and `select`."""
+    setups = (today.get("checkpoint") or {}).get("setups")
+    if not setups:
+        yield today
+    for setup in setups or ():
+        sample = dict(today["sample"])
+        sample |= {"solver": setup["solver"] or sample["solver"], "guidance": setup["guidance"]}
+        yield {**today, "sample": sample, "select": setup["select"] or Select().model_dump(mode="json")}
 
 
 def seeds(values: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -60,11 +77,11 @@ def seeds(values: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _of_metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """trained_by: blocks `model`, `train` and others; made_from: settings of the stage; selected_by: a `select`."""
+    """selected_by: the `select` used; trained_by: `model`, `train` and others; made_from: what the stage was asked."""
     found: dict[str, Any] = {}
+    _merge(found, {"select": _parsed(metadata, "selected_by")})
     _merge(found, _parsed(metadata, "trained_by"))
     _merge(found, _parsed(metadata, "made_from").get("settings", {}))
-    _merge(found, {"select": _parsed(metadata, "selected_by")})
     return found
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from diffdistill.config.protocols import EPOCHS, TRACK1_PER_CLASS
+from diffdistill.config import Protocol, as_json
+from diffdistill.config.protocols import TRACK1_PER_CLASS, values_of
 from diffdistill.config.stages import ExperimentFiles, ReportedExperiment
 from diffdistill.data import image_files
 from diffdistill.errors import UserError
@@ -127,17 +128,33 @@ class Experiment:
         return None if self.finished else (self.account or {}).get("used_seconds")
 
     @property
+    def making_seconds(self) -> float | None:
+        """Seconds of sampling and of refining the samples; None if those of sampling are unknown."""
+        sampling = self.sampling_seconds
+        return None if sampling is None else sampling + (self.refined or {}).get("seconds", 0)
+
+    @property
     def network(self) -> dict[str, Any] | None:
         """The model block that generated the samples, or that of today's config; None if no network was trained."""
         found: dict[str, Any] | None = self.generator.get("model", self.settings.get("model"))
         return found
 
     @property
-    def track(self) -> int:
-        """Of the challenge: 1 for its ten images per class and 1,001 epochs, else 2."""
-        assert self.accuracy is not None
-        images = self.accuracy["images"] == TRACK1_PER_CLASS * len(self.real.classes)
-        return 1 if (images & (self.accuracy["epochs"] == EPOCHS["track1"])).all() else 2
+    def made_here(self) -> bool:
+        """Whether a diffusion model trained here, or refining without samples, made the set."""
+        return self.account is None or str(self.generator.get("kind")).startswith("diffusion")
+
+    @property
+    def track(self) -> int | None:
+        """Of the challenge, by whose protocol it was evaluated; track 1 takes ten images per class, too."""
+        if self.challenge is None or self.accuracy is None or "protocol" not in self.accuracy:
+            return None
+        ten = (self.accuracy["images"] == TRACK1_PER_CLASS * len(self.real.classes)).all()
+        for track in (1, 2) if ten else (2,):
+            asked = Protocol.model_validate(values_of(f"track{track}", self.challenge))
+            if (self.accuracy["protocol"] == as_json(asked)).all():
+                return track
+        return None
 
     @property
     def challenge(self) -> str | None:

@@ -72,9 +72,12 @@ def _values(runs: pd.DataFrame, train_set: str, ablation: str = "main") -> Array
     return part["accuracy"].to_numpy()
 
 
-def _images(runs: pd.DataFrame, train_set: str) -> int:
-    part = runs[(runs["ablation"] == "main") & (runs["train_set"] == train_set)]
-    return int(part["images"].iloc[0])
+def _rival(runs: pd.DataFrame) -> str:
+    """What `real-random` is; a set that stores several images as one faces fewer real images than it has."""
+    images = runs[runs["ablation"] == "main"].groupby("train_set")["images"].first()
+    if images["real-random"] == images.get("real"):
+        return "all real images, because the distilled set is at least as large"
+    return f"{images['real-random']:,} random real images"
 
 
 def _size(runs: pd.DataFrame) -> list[Row]:
@@ -98,13 +101,9 @@ def _lead(runs: pd.DataFrame) -> list[Row]:
     for ablation, labels in (("main", "hard"), ("soft", "soft")):
         distilled, random = (_values(runs, train_set, ablation) for train_set in ("distilled", "real-random"))
         if len(distilled) and len(random):
-            fewer = _images(runs, "real-random") < _images(runs, "distilled")
-            rival = (
-                "all real images, which are fewer than the distilled ones" if fewer else "as many random real images"
-            )
             lead = f"{distilled.mean() - random.mean():+.4f}"
             error = math.hypot(_error(distilled), _error(random))
-            rows.append((f"lead over random real images, {labels} labels", lead, _standard_error(error), rival))
+            rows.append((f"lead over random real images, {labels} labels", lead, _standard_error(error), _rival(runs)))
     return rows
 
 

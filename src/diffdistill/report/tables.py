@@ -168,14 +168,15 @@ def audit(found: dict[str, Any]) -> pd.DataFrame:
 
 
 def leaderboard(published: pd.DataFrame, experiments: Sequence[Experiment]) -> pd.DataFrame:
-    """The published rows, and ours at its place in each track in which both data sets were evaluated.
+    """The published rows, and ours at its place in each track by whose protocol both data sets were evaluated.
 
     Ours has no rank because it was not submitted. Of several experiments on a data set the first counts.
     """
     tracks: dict[int, dict[str, float]] = {1: {}, 2: {}}
     for experiment in experiments:
-        if experiment.challenge is not None and experiment.accuracy is not None:
-            tracks[experiment.track].setdefault(experiment.challenge, float(experiment.accuracy["accuracy"].mean()))
+        track, dataset = experiment.track if experiment.made_here else None, experiment.challenge
+        if track is not None and dataset is not None and experiment.accuracy is not None:
+            tracks[track].setdefault(dataset, float(experiment.accuracy["accuracy"].mean()))
     rows = [
         {"track": track, "team": OURS, **ours, "average": sum(ours.values()) / len(ours)}
         for track, ours in tracks.items()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from diffdistill.errors import UserError
+from diffdistill.runtime import gpus
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 """Numbers of settings in glibc's malloc.h."""
@@ -36,24 +36,8 @@ def best_device(local_rank: int = 0) -> torch.device:
 
 
 def require_gpus(processes: int, setting: str) -> None:
-    """Raises UserError with both numbers if fewer GPUs than processes are there, or were granted by the scheduler.
-
-    setting: where their number stands, such as train.devices. A machine without GPUs computes on the CPU; only what a
-    scheduler granted is then compared. Names of devices are counted, never read: they need not be numbers.
-    """
-    listed = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    granted = os.environ.get("SLURM_GPUS_ON_NODE", "")
-    found = {
-        "CUDA_VISIBLE_DEVICES lists": sum(name.strip() not in ("", "-1", "NoDevFiles") for name in listed),
-        "SLURM granted": int(granted) if granted.isdecimal() else 0,
-        "torch sees": torch.cuda.device_count(),
-    }
-    for what, count in found.items():
-        if 0 < count < processes:
-            raise UserError(
-                f"{processes} processes on this machine need a GPU each, but {what} {count}; "
-                f"ask the scheduler for {processes}, or set {setting} to {count}"
-            )
+    """As `gpus.require` does, with what torch sees."""
+    gpus.require(processes, setting, {"torch sees": torch.cuda.device_count()})
 
 
 def precision(wanted: str, device: torch.device) -> torch.dtype:

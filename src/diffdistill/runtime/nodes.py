@@ -1,8 +1,8 @@
 """torchrun on several nodes of a SLURM job: `srun` starts it on each, and a node that is lost is named.
 
-python -m diffdistill.runtime.nodes NODES COUNT THREADS MODULE ARGUMENTS... runs `processes` with COUNT processes on
-each node of its job. It is started on the first of them, where the others meet. When one node has ended, `srun` gives
-the others a minute.
+python -m diffdistill.runtime.nodes NODES COUNT MODULE ARGUMENTS... runs `processes` with COUNT processes on each node
+of its job; the arguments say --threads. It is started on the first of them, where the others meet. When one node has
+ended, `srun` gives the others a minute.
 """
 
 import os
@@ -53,7 +53,7 @@ def lost_nodes(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 def main(argv: Sequence[str]) -> int:
     """The exit code of the first node that failed."""
-    nodes, count, threads, *module = argv
+    nodes, count, *module = argv
     if "SLURM_JOB_ID" not in os.environ:
         total = int(nodes) * int(count)
         _say(
@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     environment = {**os.environ, **meeting(int(nodes))}
     started = subprocess.Popen(
-        command(int(nodes), int(count), int(threads), module),
+        command(int(nodes), int(count), int(module[module.index("--threads") + 1]), module),
         env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from diffdistill.classify import evaluation, training
-from diffdistill.config import Protocol, Run, stages
+from diffdistill.config import Protocol, stages
 from diffdistill.data import image_files, selection
 from diffdistill.data.image_files import ImageSet
 from diffdistill.errors import UserError
@@ -27,14 +27,14 @@ def main(job: Job[stages.StudyRun]) -> None:
     run, seed = job.settings.run, job.settings.seed
     train_file, test_file = job.input("train"), job.input("test")
     train, test = evaluation.load(train_file, test_file)
-    distilled = _distilled_images(job, train)
+    size = _size_to_match(job)
     varied = {**run.model_dump(mode="json"), "run": run.name}
-    if run.full_real_run and distilled >= len(train.labels):
-        logger.info("the distilled set has %d images, the real one %d", distilled, len(train.labels))
+    if run.full_real_run and size is not None and size >= len(train.labels):
+        logger.info("the distilled set counts as %d images, the real one has %d", size, len(train.labels))
         whole = files.read_record(job.input("whole"), "accuracy", "trained_on")
         files.write_json(job.output("accuracy"), whole | varied)
         return
-    kept = _kept(job, train, distilled)
+    kept = _kept(job, train, size)
     images, labels = train.images[kept], train.labels[kept]
     if run.mix is not None:
         real = evaluation.load(job.input("real"), test_file)[0]
@@ -43,7 +43,7 @@ def main(job: Job[stages.StudyRun]) -> None:
         classifier = evaluation.classifier_for(job.input("classifier"), train_file, train, device)
         labels = training.logits(classifier, images).softmax(1)
     row = varied | evaluation.tested(
-        images, labels, test, protocol=_protocol(job.settings.protocol, run, distilled), seed=seed, device=device,
+        images, labels, test, protocol=_protocol(job, train), seed=seed, device=device,
         progress=f"{run.name}, seed {seed}", architecture=run.architecture,
     )  # fmt: skip
     row["seconds"] = round(time.perf_counter() - started, 3)
@@ -51,26 +51,28 @@ def main(job: Job[stages.StudyRun]) -> None:
     files.write_json(job.output("accuracy"), row | evaluation.files_used(train_file, test_file))
 
 
-def _distilled_images(job: Job[stages.StudyRun], train: ImageSet) -> int:
-    """How many images the distilled set has; 0 if not needed."""
-    if job.settings.run.train_set == "distilled":
-        return len(train.labels)
-    if "distilled" not in job.inputs:
-        return 0
-    return len(image_files.load_labels_and_metadata(job.input("distilled"))[0])
+def _size_to_match(job: Job[stages.StudyRun]) -> int | None:
+    """How many images the distilled set counts as, if that many real ones are drawn."""
+    run = job.settings.run
+    if run.train_set != "real-random" or run.images_per_class is not None:
+        return None
+    return image_files.stored_images(job.input("distilled"))
 
 
-def _protocol(protocol: Protocol, run: Run, distilled: int) -> Protocol:
+def _protocol(job: Job[stages.StudyRun], train: ImageSet) -> Protocol:
+    run, protocol = job.settings.run, job.settings.protocol
     if run.epochs is not None:
         protocol = protocol.changed(epochs=run.epochs, steps=None)
     if run.equal_steps:
-        steps = training.total_steps(protocol, distilled)
-        protocol = protocol.changed(epochs=None, steps=steps)
+        # an epoch takes all images trained on, of which several may be stored as one
+        is_distilled = run.train_set == "distilled"
+        seen = train.labels if is_distilled else image_files.load_labels_and_metadata(job.input("distilled"))[0]
+        protocol = protocol.changed(epochs=None, steps=training.total_steps(protocol, len(seen)))
     return protocol if run.augment else protocol.changed(augment="")
 
 
-def _kept(job: Job[stages.StudyRun], train: ImageSet, distilled: int) -> Tensor:
-    """Indices of the images trained on. Raises UserError if there are too few."""
+def _kept(job: Job[stages.StudyRun], train: ImageSet, size: int | None) -> Tensor:
+    """Indices of the images trained on; size: of a random draw. Raises UserError if there are too few."""
     run, seed = job.settings.run, job.settings.seed
     every, count = selection.every(train.labels), run.images_per_class
     if count is not None:
@@ -94,6 +96,6 @@ def _kept(job: Job[stages.StudyRun], train: ImageSet, distilled: int) -> Tensor:
         return every[:wanted]
     if run.budget_fraction is not None:
         return every[: max(1, round(run.budget_fraction * len(every)))]
-    if run.train_set == "real-random" and distilled < len(every):
-        return selection.at_random(train.labels, image_files.stored_images(job.input("distilled")), seed)
+    if size is not None and size < len(every):
+        return selection.at_random(train.labels, size, seed)
     return every

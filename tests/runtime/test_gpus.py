@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from diffdistill.planning import gpus
+from diffdistill.runtime import gpus
 
 
 @pytest.mark.parametrize(("listed", "count"), [("", 0), ("0", 1), ("0,3", 2), ("-1", 0), ("GPU-a,MIG-b", 2)])
