@@ -1,10 +1,13 @@
 """When the loop stops, at which rate it learns, and that the loss falls."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from diffdistill import config
 from diffdistill.diffusion import training
+from diffdistill.diffusion.training import loop
 from tests.diffusion.models import IMAGES, LABELS, MODELS, RECIPE, fresh, same
 
 
@@ -39,6 +42,15 @@ def test_dropped_labels_need_a_null_label() -> None:
     recipe = RECIPE.changed(label_dropout=0.5)
     with pytest.raises(ValueError, match="no null label"):
         training.train(fresh(recipe), IMAGES, LABELS, recipe, until=1)
+
+
+def test_speed_after_a_resume_counts_what_was_trained_since(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = RECIPE.changed(iterations=12, log_every=5, warmup_iterations=0)
+    state = fresh(recipe)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: float(state.iteration)))
+    for until in (3, 9, 12):  # a second per iteration, stopped after 3 and 9
+        training.train(state, IMAGES, LABELS, recipe, until=until)
+    assert [(row[0], row[-1]) for row in state.history] == [(float(k), recipe.batch_size) for k in (5, 10, 12)]
 
 
 @pytest.mark.parametrize("prediction", ["noise", "x0", "v"])

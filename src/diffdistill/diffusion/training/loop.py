@@ -72,7 +72,8 @@ def train(
     def draw(iteration: int) -> Batch:
         return Batch.draw(iteration, len(images), images.shape[1:], recipe, rows)
 
-    signal, logged, batch = 0, time.perf_counter(), draw(state.iteration)
+    signal, batch = 0, draw(state.iteration)
+    logged, logged_at = time.perf_counter(), state.iteration
     while state.iteration < until and not signal:
         started, k = time.perf_counter(), state.iteration
         loss = step(batch)
@@ -83,13 +84,12 @@ def train(
         signal = int(max(row[2] for row in agreed))
         if processes.is_main and snapshot_every and state.iteration % snapshot_every == 0:
             state.take_snapshots()
-        since_logged = state.iteration % recipe.log_every
-        if processes.is_main and (since_logged == 0 or state.iteration == recipe.iterations):
+        if processes.is_main and (state.iteration % recipe.log_every == 0 or state.iteration == recipe.iterations):
             now = time.perf_counter()
-            speed = (since_logged or recipe.log_every) * recipe.batch_size / (now - logged)
+            speed = (state.iteration - logged_at) * recipe.batch_size / (now - logged)
             decay = ema.decay_at(k, recipe.ema_decays[0])
             state.history.append((float(state.iteration), sum(row[0] for row in agreed), rate, decay, speed))
-            logged = now
+            logged, logged_at = now, state.iteration
         state.seconds += time.perf_counter() - started
         after_iteration(state)
     return signal if state.iteration < until else 0
