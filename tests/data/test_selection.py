@@ -67,6 +67,17 @@ def test_numbers_that_do_not_divide() -> None:
         selection.per_class(labels, [10, 11, 10, 10], selection.randomly(0))
 
 
+def test_a_class_without_images_gives_none() -> None:
+    labels = torch.tensor([0, 2] * 4)
+    pick = selection.by_features(selection.herding, lambda members: np.concatenate([POINTS[members.numpy()]]))
+    assert labels[selection.per_class(labels, [2, 0, 2], pick)].tolist() == [0, 2, 0, 2]
+
+    def refuse(members: torch.Tensor) -> np.ndarray:  # type: ignore[type-arg]
+        raise AssertionError("no image, no features")
+
+    assert selection.per_class(labels, [0, 0, 0], selection.by_features(selection.k_centre, refuse)).tolist() == []
+
+
 def test_only_confident_mistakes_count() -> None:
     labels, predicted = torch.tensor([0, 0, 0, 1]), torch.tensor([0, 1, 1, 0])
     confidence = torch.tensor([0.9, 0.5, 0.51, 0.99])

@@ -63,7 +63,7 @@ def per_class(labels: Tensor, counts: list[int], pick: Pick) -> Tensor:
         members = (labels == label).nonzero().flatten()
         if count > len(members):
             raise UserError(f"class {label} has {len(members)} images, but {count} are asked for; ask for fewer")
-        kept.append(pick(members, label, count))
+        kept.append(pick(members, label, count) if count else members[:0])
     chosen = torch.cat(kept)
     return chosen[in_turn(labels[chosen])]
 
