@@ -1,5 +1,6 @@
 """Each form gives the same images and classes; classes go by name, and without names only by a given order."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -211,6 +212,19 @@ def test_a_folder_of_parquet_shards_with_labels_as_text(tmp_path: Path) -> None:
     data, _ = imported(tmp_path / "set")
     assert np.array_equal(data.images.numpy(), given.images)
     assert [CLASSES[label] for label in data.labels] == [FILE_ORDER[label] for label in given.labels]
+    shutil.copy(tmp_path / "set/train-00000-of-00002.parquet", tmp_path / "set/test-00000-of-00001.parquet")
+    with pytest.raises(UserError, match="shards of several splits, test, train; move those of one"):
+        imported(tmp_path / "set")
+
+
+def test_other_splits_of_a_folder_are_named_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for split in ("train", "test"):
+        folder(tmp_path, Given()).rename(tmp_path / split)
+    (tmp_path / "set").mkdir()
+    for split in ("train", "test"):
+        (tmp_path / split).rename(tmp_path / "set" / split)
+    data, _ = imported(tmp_path / "set")
+    assert len(data.labels) == 12 and "not read: test (12 images)" in caplog.text
 
 
 @pytest.mark.parametrize("make", [folder, parquet, npz])

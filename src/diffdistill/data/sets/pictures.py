@@ -1,6 +1,8 @@
 """Sets of picture files: one folder per class, a zip or tar of it, and Parquet as Hugging Face's `datasets` has it."""
 
 import json
+import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,18 @@ from diffdistill.errors import UserError
 
 _IMAGE_COLUMNS = ("image", "img", "images", "picture")
 _LABEL_COLUMNS = ("label", "labels", "class", "target", "fine_label")
+SHARD = re.compile(r"(.+)-\d+-of-\d+(?:-.*)?\.parquet")
+"""As `datasets` names the files of a split: train-00000-of-00002.parquet."""
 ROWS = 256
+
+logger = logging.getLogger(__name__)
 
 
 def read_folder(path: Path, block: SamplesGenerator) -> Contents:
-    """Class names are the folders'. Raises UserError as `folder.read` does."""
+    """The train images, whose class names are the folders'. Raises UserError as `folder.read` does."""
     raw = folder.read(path)
+    if left := [f"{name} ({len(split.labels)} images)" for name, split in raw.splits.items() if name != "train"]:
+        logger.warning("%s: only its train images are the set; not read: %s", path, ", ".join(left))
     shape = raw.train_images.shape
     contents.refuse_claims(path, int(np.prod(shape)))
     rows = contents.rows_per_block(shape, 1)
@@ -35,8 +43,16 @@ def read_folder(path: Path, block: SamplesGenerator) -> Contents:
 
 
 def parquet_files(path: Path) -> list[Path]:
-    """The file itself, or the shards in a folder, by name."""
-    return sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    """The file itself, or the shards in a folder, by name. Raises UserError if they are of several splits."""
+    if not path.is_dir():
+        return [path]
+    shards = sorted(path.glob("*.parquet"))
+    splits = sorted({found[1] for shard in shards if (found := SHARD.fullmatch(shard.name))})
+    if len(splits) > 1:
+        raise UserError(
+            f"{path}: shards of several splits, {', '.join(splits)}; move those of one to a folder of its own"
+        )
+    return shards
 
 
 def read_parquet(path: Path, block: SamplesGenerator) -> Contents:
