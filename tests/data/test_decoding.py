@@ -55,6 +55,11 @@ def test_a_pgm_says_its_own_white() -> None:
     assert found.highest is None and found.pixels.ravel().tolist() == [0, 6, 12, 19]
 
 
+def test_a_pfm_has_no_known_range() -> None:
+    with pytest.raises(ValueError, match="floating-point pixels, whose range is unknown"):
+        decoding.picture(b"Pf\n2 2\n-1.0\n" + np.array([0, 0.25, 0.5, 1], dtype="<f4").tobytes())
+
+
 @pytest.mark.parametrize(
     ("highest", "bits"), [(0, 8), (255, 8), (256, 10), (1023, 10), (3000, 12), (4096, 14), (16384, 16), (65535, 16)]
 )

@@ -76,8 +76,9 @@ def test_floats_become_bytes_by_clamping_then_rounding() -> None:
     assert image_files.to_bytes(x).tolist() == [0, 0, 128, 255, 255]
     every = torch.arange(256, dtype=torch.uint8)
     assert torch.equal(image_files.to_bytes(image_files.from_bytes(every)), every)
-    with pytest.raises(UserError, match="NaN"):
-        image_files.to_bytes(torch.tensor([float("nan")]))
+    for broken in ("nan", "inf", "-inf"):
+        with pytest.raises(UserError, match="holds NaN or inf"):
+            image_files.to_bytes(torch.tensor([float(broken)]))
 
 
 def test_wrong_types_and_labels_are_refused(tmp_path: Path) -> None:

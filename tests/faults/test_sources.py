@@ -311,7 +311,7 @@ def test_white_as_zero(tmp_path: Path, dtype: str) -> None:
 @pytest.mark.parametrize(
     ("dtype", "sample_format", "said"),
     [("<i2", 2, "signed 16-bit"), (">i2", 2, "signed 16-bit"), ("<i1", 2, "signed 8-bit"), ("<i4", 2, "signed 32-bit"),
-     ("<u4", 1, "(32-bit"), ("<f4", 3, "floating-point 32-bit")],
+     ("<u4", 1, "(32-bit"), ("<f4", 3, "floating-point pixels")],
 )  # fmt: skip
 def test_ranges_that_nobody_knows(tmp_path: Path, dtype: str, sample_format: int, said: str) -> None:
     put(tmp_path, *classes(2, "a", "b"))

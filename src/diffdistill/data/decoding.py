@@ -88,12 +88,13 @@ def _tag(image: Image.Image, number: int, default: int) -> int:
 
 
 def _require_known_range(image: Image.Image) -> None:
+    if image.mode == "F":  # TIFF, and PFM, which Pillow takes for a PPM
+        raise ValueError("floating-point pixels, whose range is unknown")
     if image.format != "TIFF":
         return
     signed = "signed " if _tag(image, _SAMPLE_FORMAT, _UNSIGNED) == 2 else ""
-    if signed or image.mode in ("F", "I"):
-        floating = "floating-point " if image.mode == "F" else ""
-        raise ValueError(f"{signed}{floating}{_tag(image, _BITS_PER_SAMPLE, 32)}-bit pixels, whose range is unknown")
+    if signed or image.mode == "I":
+        raise ValueError(f"{signed}{_tag(image, _BITS_PER_SAMPLE, 32)}-bit pixels, whose range is unknown")
 
 
 def _in_eight_bits(opened: Image.Image, data: bytes, bits: int) -> tuple[Image.Image, int | None]:

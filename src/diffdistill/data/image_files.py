@@ -34,9 +34,12 @@ class ImageSet:
 
 
 def to_bytes(x: Tensor) -> Tensor:
-    """Float [-1, 1] to uint8 0..255, clamped then rounded (halves to even); shape kept. Raises UserError on NaN."""
-    if torch.isnan(x).any():
-        raise UserError("an image holds NaN; the network's weights or the solver's settings are broken")
+    """Float [-1, 1] to uint8 0..255, clamped then rounded (halves to even); shape kept.
+
+    Raises UserError if a value is not finite.
+    """
+    if not torch.isfinite(x).all():
+        raise UserError("an image holds NaN or inf; the network's weights or the solver's settings are broken")
     # in float32, because half precision cannot tell all 256 levels apart
     return ((x.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
