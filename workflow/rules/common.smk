@@ -14,7 +14,7 @@ from diffdistill.errors import UserError
 from diffdistill.planning import comparison as comparisons
 from diffdistill.planning import report as reports
 from diffdistill.planning import sources
-from diffdistill.planning import checkout, fitting
+from diffdistill.planning import checkout, fitting, generators
 from diffdistill.planning import minutes as times
 from diffdistill.planning.inputs import EXPORTS, INPUTS
 from diffdistill.planning.plan import Plan

@@ -69,6 +69,8 @@ rule generate:
         runtime=minutes("generate"),
         gpu=1,
     params:
+        # what the date of the path does not tell
+        fingerprint=lambda wildcards: asked(generators.fingerprint, PLAN, wildcards),
         settings=settings("generate"),
         inputs=named_inputs,
         outputs=named_outputs,
@@ -95,6 +97,8 @@ rule import_set:
         mem_mb=4000,
         runtime=minutes("import_set"),
     params:
+        # what the date of the path does not tell
+        fingerprint=lambda wildcards: asked(generators.fingerprint, PLAN, wildcards),
         settings=settings("import_set"),
         inputs=named_inputs,
         outputs=named_outputs,

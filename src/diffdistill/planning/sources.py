@@ -58,8 +58,13 @@ def _fingerprint(source: Source) -> str | None:
     """
     if source.path is None:
         return source.checksum.lower() if source.checksum is not None else "bundled"
+    return files_fingerprint(source.path, skip=source.skip, contents=source.verify == "contents")
+
+
+def files_fingerprint(path: Path | str, *, skip: tuple[str, ...] = (), contents: bool = False) -> str | None:
+    """`tree.fingerprint`; None if there is nothing. Raises UserError if a part cannot be read."""
     try:
-        return tree.fingerprint(source.path, skip=source.skip, contents=source.verify == "contents")
+        return tree.fingerprint(path, skip=skip, contents=contents)
     except FileNotFoundError:
         return None
     except OSError as error:
