@@ -1,8 +1,8 @@
 """Start weights: another network's state dict, fitted to ours with every difference named.
 
 A network without classes, or with others, gives all but what depends on the label, and one that knew no augmentation
-all but the embedding of it; nothing else may differ. The number of attention heads shows in no tensor: it must be set as in the network
-that the weights come from.
+all but the embedding of it; nothing else may differ. The number of attention heads shows in no tensor: it must be set
+as in the network that the weights come from.
 """
 
 import json
