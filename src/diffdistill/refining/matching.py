@@ -53,8 +53,8 @@ class Real:
     @property
     def normalised_shape(self) -> tuple[int, int, int]:
         """(C, H, W): grey images get as many channels as the mean has."""
-        channels, height, width = torch.broadcast_shapes(self.images.shape[1:], self.mean.shape)
-        return channels, height, width
+        channels, height, width = self.images.shape[1:]
+        return max(channels, len(self.mean)), height, width
 
     def normalised(self, chosen: Tensor) -> Tensor:
         """Images with these indices, float32 (*chosen.shape, C, H, W)."""
