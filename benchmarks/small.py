@@ -141,7 +141,7 @@ class Task:
         settings = config.Sample(
             budget_seconds=None, images=len(labels), seed=seed, solver=EIGHT, modes=Modes(per_class=per_class)
         )
-        made = modes.generator(checkpoints.load(weights).denoiser, settings, self.judge, self.train, CPU)
+        made = modes.generator(checkpoints.load(weights), settings, self.judge, self.train, CPU)
         return made.generate(0, labels), labels
 
 

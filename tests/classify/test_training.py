@@ -60,7 +60,8 @@ def test_a_classifier_survives_its_file(tmp_path: Path) -> None:
     assert torch.allclose(classifier(IMAGES[:20]), again(IMAGES[:20]), atol=1e-5)
 
 
-def test_statistics_are_those_of_the_images() -> None:
+def test_statistics_are_those_of_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "AT_ONCE", 7)
     means, spreads = training.statistics(CHALLENGE, IMAGES)
     x = IMAGES.double() / 255
     assert means == pytest.approx([float(x.mean())]) and spreads == pytest.approx([float(x.std(correction=0))])

@@ -90,6 +90,26 @@ def test_our_own_weights_say_the_names_of_their_classes(tmp_path: Path, names: l
     assert len(pretrained.load_into(network(), tmp_path / "10.safetensors", CLASSES).dropped) == dropped
 
 
+@pytest.mark.parametrize(("count", "names"), [(3, ["bee", "ant", "cat"]), (4, [*CLASSES, "dog"])])
+def test_other_classes_give_nothing_that_depends_on_labels(tmp_path: Path, count: int, names: list[str]) -> None:
+    theirs = {name: value + 1 for name, value in network(count, seed=9, conditioning="added").state_dict().items()}
+    tensor_files.save(tmp_path / "10.safetensors", theirs, {"classes": json.dumps(names)})
+    ours, fresh = (network(conditioning="added") for _ in range(2))
+    fitted = pretrained.load_into(ours, tmp_path / "10.safetensors", CLASSES)
+    assert fitted.dropped == [f"{name} ({count}, 16)" for name in UViT.LABEL_KEYS]
+    assert fitted.made == [f"{name} (3, 16)" for name in UViT.LABEL_KEYS]
+    assert len(fitted.taken) == len(theirs) - 2
+    assert all(torch.equal(ours.state_dict()[name], fresh.state_dict()[name]) for name in UViT.LABEL_KEYS)
+
+
+@pytest.mark.parametrize("count", [3, None])
+def test_weights_without_an_added_label_begin_with_none(tmp_path: Path, count: int | None) -> None:
+    ours = network(conditioning="added")
+    fitted = pretrained.load_into(ours, saved(tmp_path / "start.pth", state(count)), CLASSES)
+    assert "label_added.weight (3, 16)" in fitted.made
+    assert not ours.state_dict()["label_added.weight"].any()
+
+
 @pytest.mark.oracle
 def test_the_published_unconditional_network(oracles: Path, tmp_path: Path) -> None:
     theirs, ours = recorded(oracles / "uvit_uncond.safetensors", 3)

@@ -26,6 +26,10 @@ def test_centres_are_the_means_of_groups_the_largest_first() -> None:
         centres(np.zeros((2, 2), dtype=np.float32), 3, seed=0)
 
 
+def test_a_seed_beyond_32_bits_is_taken() -> None:
+    assert centres(np.eye(4, dtype=np.float32), 2, seed=2**32).shape == (2, 4)
+
+
 def test_half_a_step_of_a_squared_distance_is_half_of_it_away() -> None:
     """Polyak's step of d = |f - m|^2 with orthogonal f halves f - m at weight 1, for g = 2 (f - m) f'."""
     denoiser, t, y = Normal(), torch.full((2,), 0.3), torch.tensor([0, 2])

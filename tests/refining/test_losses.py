@@ -66,6 +66,21 @@ def test_equal_means_are_no_equal_distributions(network: ConvNet) -> None:
     assert mmd.discrepancy(real, narrow).item() > 0.1 > abs(mmd.discrepancy(real, real.clone()).item())
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_mmd_of_a_single_real_image_draws_the_set_to_it(network: ConvNet, count: int) -> None:
+    real, synthetic = images(1, "real").expand(-1, count, -1, -1, -1), images(SYNTHETIC, "synthetic")
+    synthetic.requires_grad_(True)
+    before = mmd.loss(network, real, synthetic, torch.arange(CLASSES))
+    before.backward()
+    with torch.no_grad():
+        after = mmd.loss(network, real, synthetic - 0.1 * synthetic.grad, torch.arange(CLASSES))
+    assert 0 < after.item() < before.item()
+    same = real[:, :1].clone().requires_grad_(True)
+    equal = mmd.loss(network, real, same, torch.arange(CLASSES))
+    equal.backward()
+    assert equal.item() == pytest.approx(0, abs=1e-3) and torch.isfinite(same.grad).all()
+
+
 def cosine_distance(real: Tensor, synthetic: Tensor) -> float:
     """The sum over a layer's outputs of 1 - cosine; both (out, …)."""
     total = 0.0

@@ -1,5 +1,7 @@
 """Files of tensors are whole, are read in part, and are what safetensors reads."""
 
+import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -42,3 +44,21 @@ def test_a_cut_file_is_refused(tmp_path: Path, kept: int) -> None:
         tensor_files.load(path)
     with pytest.raises(UserError, match="none: no such file"):
         tensor_files.load(tmp_path / "none")
+
+
+@pytest.mark.parametrize("change", [{"shape": [4]}, {"shape": [-1]}, {"shape": [-2, -3]}, {"dtype": "X9"}])
+def test_an_entry_that_does_not_fit_its_bytes_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    header = json.dumps({"a": {"dtype": "U8", "shape": [6], "data_offsets": [0, 6], **change}}).encode()
+    (tmp_path / "x").write_bytes(len(header).to_bytes(8, "little") + header + bytes(6))
+    with pytest.raises(UserError, match="x: not a whole safetensors file"):
+        tensor_files.load(tmp_path / "x")
+
+
+def test_a_tensor_is_read_into_its_own_memory(tmp_path: Path) -> None:
+    tensor_files.save(tmp_path / "x", {"a": torch.zeros(2**22)}, {})
+    tracemalloc.start()
+    tensor_files.load(tmp_path / "x")
+    tensor_files.load_rows(tmp_path / "x", "a", range(1000))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20  # of 2**24; torch's memory is not traced

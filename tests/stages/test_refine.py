@@ -32,11 +32,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def refine(
-    folder: Path, name: str = "refined", inputs: tuple[str, ...] = ("train", "validation"), **changes: Any
+    folder: Path,
+    name: str = "refined",
+    inputs: tuple[str, ...] = ("train", "validation"),
+    protocol: dict[str, Any] = PROTOCOL,
+    **changes: Any,
 ) -> int:
     named = [f"{'start' if one == 'samples' else one}={folder / one}.safetensors" for one in inputs]
     outputs = [f"refined={folder / name}.safetensors", f"account={folder / name}.json", f"pictures={folder / name}.png"]
-    settings = json.dumps({"refine": {**BLOCK, **changes}, "protocol": PROTOCOL})
+    settings = json.dumps({"refine": {**BLOCK, **changes}, "protocol": protocol})
     return main(["refine", "--settings", settings, "--threads", "1", "--in", *named, "--out", *outputs])
 
 
@@ -68,6 +72,13 @@ def test_a_factor_gives_that_many_more_images_to_train_on(folder: Path) -> None:
     assert len(image_files.load(folder / "refined.safetensors").images) == 16
     account = json.loads((folder / "refined.json").read_text())
     assert account["stored_images_per_class"] == 2 and account["images_per_class"] == 8
+
+
+def test_grey_images_take_the_three_means_of_a_protocol(folder: Path) -> None:
+    means = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.3, 0.4]}
+    train = {"network_iterations": 3, "network_steps": 1, "network_batch": 8}
+    assert refine(folder, start="real", protocol=PROTOCOL | means, **train) == 0
+    assert image_files.load(folder / "refined.safetensors").images.shape == (4, 1, 8, 8)
 
 
 def test_a_latent_set_is_made_by_the_generator(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

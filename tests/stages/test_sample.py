@@ -15,8 +15,9 @@ from diffdistill.classify.training import Classifier
 from diffdistill.config import stages
 from diffdistill.config.sampling import SOLVERS
 from diffdistill.data import image_files
-from diffdistill.diffusion import checkpoints
+from diffdistill.diffusion import checkpoints, running
 from diffdistill.diffusion.labels import LabelSpace
+from diffdistill.generators import modes
 from tests import command
 from tests.diffusion.models import MODELS, UVIT, busy, denoiser
 
@@ -207,15 +208,28 @@ def test_mode_guidance_changes_the_images_and_repeats_them(
         made = image_files.load(tmp_path / "samples.safetensors")
         return made.images, json.loads((tmp_path / "samples.json").read_text())
 
-    plain, _ = sampled_by(None)
+    plain, without = sampled_by(None)
     guided, account = sampled_by({"per_class": 4, "weight": 0.5, "interval": [0.0, 1.0]})
     again, _ = sampled_by({"per_class": 4, "weight": 0.5, "interval": [0.0, 1.0]})
     assert not torch.equal(plain, guided) and torch.equal(guided, again)
     by = account["generator"]
+    of_network = {"model", "parameters", "bytes", "step", "tuned"}
+    assert {key: by[key] for key in of_network} == {key: without["generator"][key] for key in of_network}
     assert by["modes"] == 4 and by["nfe"] == 4 and account["seconds"]["modes"] > 0
     settings = {"images": 12, "modes": {"per_class": 11}}
     assert command.main(arguments(network_file, tmp_path, settings, **inputs)) == 2
     assert "class 'a' has 10 images, but 11 modes are asked for" in capsys.readouterr().err
+
+
+def test_mode_guidance_keeps_the_batch_size_of_the_plan(network_file: Path) -> None:
+    checkpoint, device = checkpoints.load(network_file), torch.device("cpu")
+    C, H, W = checkpoint.denoiser.image_shape
+    train = image_files.ImageSet(torch.zeros(3, C, H, W).byte(), torch.arange(3), ["a", "b", "c"], {})
+    classifier = Classifier(ConvNet(num_classes=3, img_size=H, width=8, depth=2), ([0.5], [0.5])).eval()
+    settings = config.Sample(images=2, solver={"nfe": 1}, modes={"per_class": 1, "interval": (0.0, 1.0)})
+    plan = running.Plan(checkpoint.denoiser, "float32", 8, "as set")
+    made = modes.generator(checkpoint, settings, classifier, train, device, plan)
+    assert made.fixed_batch_size == 8 and made.generate(0, torch.arange(2)).shape == (2, C, H, W)
 
 
 def test_counts_of_the_real_train_split_and_of_named_classes(

@@ -27,6 +27,9 @@ COMPILE_PAYS = {"cpu": 1.5e13, "cuda": 3e15}
 FEW_BATCHES = 8
 """In epochs of at most so many batches the last, smaller one is compiled for too."""
 
+AT_ONCE = 1024
+"""Images whose levels are counted together."""
+
 Statistics = tuple[list[float], list[float]]
 """Mean and standard deviation of each channel of images in 0..1."""
 
@@ -87,13 +90,21 @@ def statistics(protocol: Protocol, images: Tensor) -> Statistics:
     """The protocol's constants, or else mean and spread of these images uint8 (N, C, H, W), per channel, in 0..1."""
     if protocol.mean is not None and protocol.std is not None:
         return list(protocol.mean), list(protocol.std)
-    counts = [torch.bincount(images[:, c].flatten().int(), minlength=256).double() for c in range(images.shape[1])]
+    counts = [_histogram(images[:, channel]).double() for channel in range(images.shape[1])]
     levels = torch.arange(256, dtype=torch.float64) / 255
     means = [float((count * levels).sum() / count.sum()) for count in counts]
     variances = [
         float((count * (levels - mean) ** 2).sum() / count.sum()) for count, mean in zip(counts, means, strict=True)
     ]
     return means, [max(variance, 1e-12) ** 0.5 for variance in variances]
+
+
+def _histogram(images: Tensor) -> Tensor:
+    """How often each level occurs in uint8 (N, H, W): int64 (256,); in blocks, as bincount needs wider integers."""
+    found = torch.zeros(256, dtype=torch.int64, device=images.device)
+    for first in range(0, len(images), AT_ONCE):
+        found += torch.bincount(images[first : first + AT_ONCE].flatten().int(), minlength=256)
+    return found
 
 
 def total_steps(protocol: Protocol, images: int) -> int:

@@ -1,8 +1,8 @@
 """Start weights: another network's state dict, fitted to ours with every difference named.
 
-A network without classes, or with others, gives all but its label embedding, and one that knew no augmentation all but
-that of it; nothing else may differ. The number of attention heads shows in no tensor: it must be set as in the network
-that the weights come from.
+A network without classes, or with others, gives all but what depends on the label, and one that knew no augmentation
+all but the embedding of it; nothing else may differ. The number of attention heads shows in no tensor: it must be set
+as in the network that the weights come from.
 """
 
 import json
@@ -57,10 +57,11 @@ def load_into(network: Network, path: Path | str, classes: Sequence[str]) -> Fit
         # the workflow's own files say the names of their classes; others are known by their number alone
         other_names = "classes" in metadata and json.loads(metadata["classes"]) != list(classes)
         if other_names or found[LABEL].shape[:1] != ours[LABEL].shape[:1]:
-            dropped.append(f"{LABEL} {tuple(found.pop(LABEL).shape)}")
+            of_labels = [name for name in network.LABEL_KEYS if name in ours and name in found]
+            dropped = [f"{name} {tuple(found.pop(name).shape)}" for name in of_labels]
     made = [] if dropped else network.adapt_start_weights(found, ours)
     taken = list(found)
-    for name in (LABEL, AUGMENT):
+    for name in (*network.LABEL_KEYS, AUGMENT):
         if name in ours and name not in found:
             found[name] = ours[name]
             made.append(f"{name} {tuple(ours[name].shape)}")

@@ -111,15 +111,19 @@ class DiffusionGenerator:
             raise UserError(f"{checkpoint.path}: trained without label dropout, so it cannot guide itself")
         return cls(
             denoiser, solver, seed=seed, device=device, guidance=guidance, weaker=weaker,
-            fixed_batch_size=plan.batch_size if plan is not None else None,
-            about={
-                "model": checkpoint.denoiser.model.model_dump(mode="json"),
-                "parameters": checkpoint.denoiser.parameter_count,
-                "bytes": checkpoint.path.stat().st_size,
-                "step": checkpoint.step,
-                "tuned": checkpoint.tuned,
-            },
+            fixed_batch_size=plan.batch_size if plan is not None else None, about=describe(checkpoint),
         )  # fmt: skip
+
+
+def describe(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Plain values for the account."""
+    return {
+        "model": checkpoint.denoiser.model.model_dump(mode="json"),
+        "parameters": checkpoint.denoiser.parameter_count,
+        "bytes": checkpoint.path.stat().st_size,
+        "step": checkpoint.step,
+        "tuned": checkpoint.tuned,
+    }
 
 
 def require_tuned(checkpoint: Checkpoint, solver: Solver) -> None:

@@ -16,9 +16,11 @@ from diffdistill.classify.training import Classifier
 from diffdistill.config import Sample
 from diffdistill.data.image_files import ImageSet
 from diffdistill.data.raw import Array
+from diffdistill.diffusion.checkpoints import Checkpoint
 from diffdistill.diffusion.denoiser import Denoiser, Wrapper
+from diffdistill.diffusion.running import Plan
 from diffdistill.errors import UserError
-from diffdistill.generators.diffusion import DiffusionGenerator
+from diffdistill.generators.diffusion import DiffusionGenerator, describe
 
 Features = Callable[[Tensor], Tensor]
 """Images (B, C, H, W) in [-1, 1] -> (B, F), differentiable."""
@@ -29,7 +31,7 @@ def centres(features: Array, count: int, seed: int) -> Array:
 
     Raises ValueError if there are fewer images than centres.
     """
-    found = KMeans(count, n_init=3, random_state=seed).fit(features)
+    found = KMeans(count, n_init=3, random_state=seed % 2**32).fit(features)
     order = (-torch.bincount(torch.from_numpy(found.labels_).long(), minlength=count)).argsort(stable=True)
     result: Array = found.cluster_centers_[order.numpy()].astype("float32")
     return result
@@ -87,9 +89,14 @@ class ModeGuidance:
 
 
 def generator(
-    denoiser: Denoiser, settings: Sample, classifier: Classifier, train: ImageSet, device: torch.device
+    checkpoint: Checkpoint,
+    settings: Sample,
+    classifier: Classifier,
+    train: ImageSet,
+    device: torch.device,
+    plan: Plan | None = None,
 ) -> DiffusionGenerator:
-    """A denoiser sampled as `settings.modes` says, with the modes of the train split.
+    """A checkpoint, as it is or as planned, sampled as `settings.modes` says, with the modes of the train split.
 
     Raises UserError if a class has fewer images than modes.
     """
@@ -110,5 +117,7 @@ def generator(
         weight=modes.weight, interval=modes.interval,
     )  # fmt: skip
     return DiffusionGenerator(
-        denoiser, settings.solver, seed=settings.seed, device=device, guide=guidance, about=guidance.describe()
-    )
+        checkpoint.denoiser if plan is None else plan.denoiser, settings.solver, seed=settings.seed, device=device,
+        guide=guidance, fixed_batch_size=None if plan is None else plan.batch_size,
+        about={**describe(checkpoint), **guidance.describe()},
+    )  # fmt: skip

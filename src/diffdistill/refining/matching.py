@@ -50,6 +50,12 @@ class Real:
         mean, std = (torch.tensor(one, device=images.device).reshape(-1, 1, 1) for one in statistics)
         return cls(images, labels, num_classes, mean, std)
 
+    @property
+    def normalised_shape(self) -> tuple[int, int, int]:
+        """(C, H, W): grey images get as many channels as the mean has."""
+        channels, height, width = self.images.shape[1:]
+        return max(channels, len(self.mean)), height, width
+
     def normalised(self, chosen: Tensor) -> Tensor:
         """Images with these indices, float32 (*chosen.shape, C, H, W)."""
         return (self.images[chosen].float() / 255 - self.mean) / self.std

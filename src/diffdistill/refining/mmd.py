@@ -10,6 +10,10 @@ BANDWIDTHS = (0.25, 1.0, 4.0)
 """Of the Gaussian kernels, as multiples of the mean squared distance between a class's real images."""
 
 
+EQUAL = 1e-5
+"""Of the features' mean square: real images no further apart are one image, which rounding alone tells apart."""
+
+
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     """Between all pairs of a (K, N, F) and b (K, M, F) of the same class: (K, N, M)."""
     lengths = a.square().sum(2)[:, :, None] + b.square().sum(2)[:, None]
@@ -21,15 +25,18 @@ def discrepancy(real: Tensor, synthetic: Tensor) -> Tensor:
 
     real: features (K, B, F); synthetic: features (K, n, F). k is a sum of Gaussian kernels exp(-d^2 / (c m)), where m
     is the mean squared distance between the real images of the class, so that no scale of features has to be known.
+    If these are all one image, m is that between it and the synthetic ones, as a constant.
     """
-    among_real = squared_distances(real, real)
-    scale = among_real.mean(dim=(1, 2), keepdim=True)
+    among_real, among_synthetic = squared_distances(real, real), squared_distances(synthetic, synthetic)
+    crossed = squared_distances(real, synthetic)
+    least = (EQUAL * real.square().sum(2).mean(1)).clamp_min(1e-12)[:, None, None]
+    scale, instead = (distances.detach().mean(dim=(1, 2), keepdim=True) for distances in (among_real, crossed))
+    scale = torch.where(scale > least, scale, instead.clamp_min(least))
 
     def mean_kernel(distances: Tensor) -> Tensor:
         kernels = [torch.exp(-distances / (bandwidth * scale)) for bandwidth in BANDWIDTHS]
         return torch.stack(kernels).sum(0).mean(dim=(1, 2))
 
-    crossed, among_synthetic = squared_distances(real, synthetic), squared_distances(synthetic, synthetic)
     return (mean_kernel(among_real) - 2 * mean_kernel(crossed) + mean_kernel(among_synthetic)).sum()
 
 

@@ -24,7 +24,7 @@ def modes(images: Tensor, seed: int) -> selection.Pick:
             return some
         from sklearn.cluster import KMeans  # half a second that random images do not need
 
-        found = KMeans(count, n_init=1, random_state=seed).fit(pixels.numpy())
+        found = KMeans(count, n_init=1, random_state=seed % 2**32).fit(pixels.numpy())
         free = torch.cdist(torch.from_numpy(found.cluster_centers_).float(), pixels)  # (count, N)
         nearest = []
         for row in free:  # two centres may have one nearest image: it is taken once

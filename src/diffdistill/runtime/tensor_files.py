@@ -1,9 +1,10 @@
 """Files of named tensors with metadata: safetensors, whole or absent, read without mapping."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors.torch
 import torch
@@ -41,8 +42,7 @@ def load(
         for name, entry in entries.items():
             if wanted(name):
                 first, end = entry["data_offsets"]
-                file.seek(begin + first)
-                tensors[name] = _tensor(file.read(end - first), entry)
+                tensors[name] = _read(file, [begin + first], end - first, entry)
     return tensors, metadata
 
 
@@ -56,13 +56,9 @@ def load_rows(path: Path | str, name: str, rows: Sequence[int]) -> torch.Tensor:
             entry = entries[name]
             (count, *shape), (first, end) = entry["shape"], entry["data_offsets"]
             size = (end - first) // count if count else 0
-            data = bytearray()
-            for row in rows:
-                if 0 <= row < count:
-                    file.seek(begin + first + row * size)
-                    data += file.read(size)
             inside = [row for row in rows if 0 <= row < count]
-            tensor = _tensor(bytes(data), {**entry, "shape": [len(inside), *shape]})
+            places = [begin + first + row * size for row in inside]
+            tensor = _read(file, places, size, {**entry, "shape": [len(inside), *shape]})
     if name not in entries:
         raise KeyError(f"no tensor {name}")
     if len(inside) != len(rows):
@@ -70,7 +66,23 @@ def load_rows(path: Path | str, name: str, rows: Sequence[int]) -> torch.Tensor:
     return tensor
 
 
-def _tensor(data: bytes, entry: dict[str, Any]) -> torch.Tensor:
-    """One tensor by safetensors' own reader: a file of a single tensor is put around its bytes."""
-    header = json.dumps({"": {**entry, "data_offsets": [0, len(data)]}}).encode()
-    return safetensors.torch.load(len(header).to_bytes(8, "little") + header + data)[""]
+def _read(file: BinaryIO, places: Sequence[int], size: int, entry: dict[str, Any]) -> torch.Tensor:
+    """One tensor of parts of `size` bytes at these places, read into its own memory, so that it is held once.
+
+    Raises ValueError if dtype and shape do not give as many bytes, or if the file ends before.
+    """
+    dtype, shape = _dtype_named(entry["dtype"]), entry["shape"]
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(places) * size:
+        raise ValueError(f"{dtype} of shape {shape} is not {len(places) * size} bytes")
+    data = torch.empty(len(places), size, dtype=torch.uint8)
+    for place, part in zip(places, data.numpy(), strict=True):
+        file.seek(place)
+        if file.readinto(part) != size:  # type: ignore[attr-defined]
+            raise ValueError("the file ends within a tensor")
+    return data.flatten().view(dtype).reshape(shape)
+
+
+def _dtype_named(name: str) -> torch.dtype:
+    """What safetensors' own reader makes of a name."""
+    header = json.dumps({"": {"dtype": name, "shape": [0], "data_offsets": [0, 0]}}).encode()
+    return safetensors.torch.load(len(header).to_bytes(8, "little") + header)[""].dtype

@@ -59,9 +59,12 @@ def _refine(job: Job[stages.Refine], progress: Progress) -> int:
     train, validation = (image_files.load(job.input(name)) for name in ("train", "validation"))
     image_files.require_same_classes(job.input("train"), train, job.input("validation"), validation)
     image_files.require_same_origin(job.input("train"), train.metadata, job.input("validation"), validation.metadata)
-    channels, side, _ = train.images.shape[1:]
+    real = Real.of(
+        train.images.to(device), train.labels.to(device), len(train.classes),
+        training.statistics(protocol, train.images),
+    )  # fmt: skip
     networks = Networks(
-        (channels, side, side), len(train.classes), block.width or protocol.width, protocol.depth, protocol.momentum,
+        real.normalised_shape, len(train.classes), block.width or protocol.width, protocol.depth, protocol.momentum,
         protocol.weight_decay,
     )  # fmt: skip
     parameters, start = (
@@ -72,10 +75,7 @@ def _refine(job: Job[stages.Refine], progress: Progress) -> int:
     best, stop = progress.path.with_name(f"{progress.output.stem}.best{progress.output.suffix}"), StopSignal()
     refiner = Refiner(
         block,
-        Real.of(
-            train.images.to(device), train.labels.to(device), len(train.classes),
-            training.statistics(protocol, train.images),
-        ),
+        real,
         parameters,
         networks,
         validate=lambda stored: _accuracy(stored, validation, block, device),

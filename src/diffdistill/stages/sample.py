@@ -54,7 +54,7 @@ def main(job: Job[stages.Sample]) -> None:
             train = image_files.load(job.input("train"))
             image_files.require_same_origin(checkpoint.path, checkpoint.metadata, job.input("train"), train.metadata)
             classifier = evaluation.classifier_for(job.input("classifier"), job.input("train"), train, device)
-            generator = modes.generator(plan.denoiser, settings, classifier, train, device)
+            generator = modes.generator(checkpoint, settings, classifier, train, device, plan)
     metadata = {
         **{key: checkpoint.metadata[key] for key in ("classes", "class_titles") if key in checkpoint.metadata},
         **image_files.origin_of(checkpoint.metadata),

@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 TIME_FACTOR = 999.0
 """The published U-ViT was trained with times 0..999; ours are 0..1 outside of a network."""
 LABEL, AUGMENT = "label_emb.weight", "augment_embed.weight"
-"""State-dict keys that depend on the classes and on the augmentation, in every network."""
+"""State-dict keys of the embeddings of label and augmentation, in every network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,9 @@ class Network(nn.Module):
     The embeddings of label and augmentation have these names in every network, so that start weights of other classes
     fit.
     """
+
+    LABEL_KEYS: ClassVar[tuple[str, ...]] = (LABEL,)
+    """State-dict keys that depend on the classes; start weights of other classes give none of them."""
 
     label_emb: nn.Embedding | None
     augment_embed: nn.Linear | None

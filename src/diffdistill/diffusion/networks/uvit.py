@@ -98,6 +98,8 @@ class Block(nn.Module):
 class UViT(Network):
     """Patches, the time and the label are tokens. Raises ValueError if sizes do not fit."""
 
+    LABEL_KEYS = (LABEL, "label_added.weight")
+
     def __init__(
         self,
         img_size: int,
