@@ -45,12 +45,33 @@ def test_which_class_a_number_is(dit: Path) -> None:
     by_source = load(dit, classes="as_source")
     assert by_source._conditions == [1, 0]
     for keys, said in (
-        ({"classes": ["ant", "wasp"]}, "has no class 'bee'; 1 of 2 are missing"),
+        ({"classes": ["ant", "wasp"]}, "has no class 'bee', .* 1 of 2 are missing"),
         ({"prompts": {"ant": "an ant", "bee": "a bee"}}, "prompts have no meaning"),
         ({}, "does not name its classes|has no class"),
     ):
         with pytest.raises(UserError, match=said):
             load(dit, **keys)
+
+
+@pytest.mark.parametrize("classes", [("a", "B", "A", "b"), "as_source"])
+def test_names_that_differ_only_in_case(classes: tuple[str, ...] | str) -> None:
+    real = RealSet(["A", "B", "a", "b"], (1, 4, 4), published_order=["a", "B", "A", "b"])
+    block = PipelineGenerator.model_validate({"kind": "pipeline", "path": "x", "classes": classes})
+    assert pipeline._numbers(block, None, real) == [2, 1, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (("A", "B", "a", "b "), "has no class 'b', or several so named"),
+        (("A", "B", "b"), "'A' and 'a' are both its class 0"),
+        (("A", "B", "A", "a", "b"), "has no class 'A', or several so named"),
+    ],
+)
+def test_names_that_are_not_told_apart(classes: tuple[str, ...], said: str) -> None:
+    block = PipelineGenerator(kind="pipeline", path="x", classes=classes)
+    with pytest.raises(UserError, match=said):
+        pipeline._numbers(block, None, RealSet(["A", "B", "a", "b"], (1, 4, 4)))
 
 
 def test_prompts_are_one_per_class() -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 
 from diffdistill.config.generator import PipelineGenerator
-from diffdistill.data.sets.classes import RealSet, comparable
+from diffdistill.data.sets.classes import RealSet, numbers_by_name
 from diffdistill.errors import UserError
 from diffdistill.runtime import files
 from diffdistill.runtime.seeds import generator
@@ -132,21 +132,31 @@ def _numbers(block: PipelineGenerator, pipeline: Any, real: RealSet) -> list[int
     """The pipeline's number of each class."""
     if block.prompts is not None:
         raise UserError(f"{block.path}: takes class numbers, so prompts have no meaning; leave them out")
-    names: dict[str, int] = {}
-    if block.classes == "as_source":
-        names = {comparable(name): number for number, name in enumerate(real.published_order or real.classes)}
-    elif block.classes is not None:
-        names = {comparable(name): number for number, name in enumerate(block.classes)}
+    known: list[tuple[str, int]] = []
+    if block.classes is not None:
+        order = (real.published_order or real.classes) if block.classes == "as_source" else block.classes
+        known = [(name, number) for number, name in enumerate(order)]
     elif isinstance(getattr(pipeline, "labels", None), dict):  # DiTPipeline's names of ImageNet's classes
-        names = {comparable(str(name)): int(number) for name, number in pipeline.labels.items()}
-    if not names:
+        known = [(str(name), int(number)) for name, number in pipeline.labels.items()]
+    if not known:
         raise UserError(
             f"{block.path}: does not name its classes; give their names by number, or that they are as in the source"
         )
-    missing = [name for name in real.classes if comparable(name) not in names]
+    found = dict(zip(real.classes, numbers_by_name(real.classes, known), strict=True))
+    missing = [name for name, number in found.items() if number is None]
     if missing:
-        raise UserError(f"{block.path}: has no class '{missing[0]}'; {len(missing)} of {len(real.classes)} are missing")
-    return [names[comparable(name)] for name in real.classes]
+        raise UserError(
+            f"{block.path}: has no class '{missing[0]}', or several so named; {len(missing)} of {len(found)} are "
+            "missing; give classes, spelt as in the real data"
+        )
+    numbers = [number for number in found.values() if number is not None]
+    twice = [name for name, number in found.items() if number is not None and numbers.count(number) > 1]
+    if twice:
+        raise UserError(
+            f"{block.path}: '{twice[0]}' and '{twice[1]}' are both its class {found[twice[0]]}; give classes, spelt as "
+            "in the real data"
+        )
+    return numbers
 
 
 def _prompts(block: PipelineGenerator, real: RealSet) -> list[str]:

@@ -75,6 +75,14 @@ def test_names_match_by_title_export_and_composition(tmp_path: Path) -> None:
     assert data.labels.tolist() == [2, 0, 1] * 4
 
 
+def test_names_that_differ_only_in_case_match_by_spelling(tmp_path: Path) -> None:
+    real = sets.RealSet(["A", "B", "a"], (3, 4, 4))
+    data, _ = imported(npz(tmp_path, Given(names=["a", "A", "B"])), real)
+    assert data.labels.tolist() == [2, 0, 1] * 4
+    with pytest.raises(UserError, match="'a ' is no class of the real data"):  # it could be A or a
+        imported(npz(tmp_path, Given(names=["a ", "A", "B"])), real)
+
+
 @pytest.mark.parametrize("make", [folder, parquet])
 def test_numbers_as_names_are_sorted_as_numbers(make: Maker, tmp_path: Path) -> None:
     given = Given(pixels(12), np.arange(12), [str(number) for number in range(12)])

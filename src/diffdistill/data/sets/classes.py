@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -137,16 +138,12 @@ def _numbers_of(names: Sequence[str]) -> list[int] | None:
 def _places(path: Path, names: Sequence[str], real: RealSet) -> Array:
     """The real class of each name."""
     aliases = [real.classes, folder_names(real.classes)] + ([real.titles] if real.titles else [])
-    wanted = [comparable(name) for name in names]
     best: list[str] | None = None
     for alias in aliases:
-        known = {comparable(name): place for place, name in enumerate(alias)}
-        if len(known) != len(alias):
-            continue
-        unknown = [name for name, key in zip(names, wanted, strict=True) if key not in known]
+        found = numbers_by_name(names, ((name, place) for place, name in enumerate(alias)))
+        unknown = [name for name, place in zip(names, found, strict=True) if place is None]
         if not unknown:
-            places = np.array([known[key] for key in wanted], np.int64)
-            return _each_once(path, names, places, real)
+            return _each_once(path, names, np.array(found, np.int64), real)
         best = unknown if best is None or len(unknown) < len(best) else best
     raise UserError(
         f"{path}: {_listed(best or list(names))} is no class of the real data ({_listed(real.classes)}); name all alike"
@@ -163,7 +160,21 @@ def _each_once(path: Path, names: Sequence[str], places: Array, real: RealSet) -
     return places
 
 
-def comparable(name: str) -> str:
+def numbers_by_name(names: Iterable[str], known: Iterable[tuple[str, int]]) -> list[int | None]:
+    """The number of each name: of the same spelling, else of one that `_comparable` takes for it; None: none or several.
+
+    Spelling comes first, as 'A' and 'a' may be two classes.
+    """
+    exact: defaultdict[str, set[int]] = defaultdict(set)
+    alike: defaultdict[str, set[int]] = defaultdict(set)
+    for name, number in known:
+        exact[name].add(number)
+        alike[_comparable(name)].add(number)
+    found = [exact.get(name) or alike.get(_comparable(name), set()) for name in names]
+    return [min(numbers) if len(numbers) == 1 else None for numbers in found]
+
+
+def _comparable(name: str) -> str:
     """Equal for names that differ in case, spaces or the composition of letters."""
     return re.sub(r"[\s_-]+", "_", unicodedata.normalize("NFC", name).casefold().strip())
 
