@@ -161,7 +161,7 @@ def _each_once(path: Path, names: Sequence[str], places: Array, real: RealSet) -
 
 
 def numbers_by_name(names: Iterable[str], known: Iterable[tuple[str, int]]) -> list[int | None]:
-    """The number of each name: of the same spelling, else of one that `_comparable` takes for it; None: none or several.
+    """The number of each name: of one spelt so, else of one that `_comparable` takes for it; None: none or several.
 
     Spelling comes first, as 'A' and 'a' may be two classes.
     """
