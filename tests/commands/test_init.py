@@ -94,6 +94,22 @@ def test_wrong_folders_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["data/set", "--name", "set"], "--name set: the workflow would write data/set among the pictures"),
+        (["data"], "data: the workflow writes data/ into it; move the pictures"),
+        (["."], ".: the workflow writes data/ into it; move the pictures"),
+    ],
+)
+def test_nothing_is_proposed_that_writes_among_the_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    noise(tmp_path / "data/set", "a", "b")
+    assert main(["init", *arguments]) == 2 and not Path("mine.yaml").exists()
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
 def test_names_follow_the_folder_and_keep_results_out_of_it(tmp_path: Path) -> None:
     assert [init.name_for(Path(name)) for name in ("Flowers 17.tar.gz", "weights", "2024", "data/mine", "\u00e4")] == [
         "flowers-17", "weights-set", "set-2024", "mine-set", "images",
