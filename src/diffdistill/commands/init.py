@@ -14,6 +14,7 @@ import yaml
 
 from diffdistill.commands import block, proposal
 from diffdistill.commands.inspection import Inspection, inspect, mirror_ratio
+from diffdistill.commands.run import shipped_names
 from diffdistill.config import ModelBlock, Protocol, Recipe
 from diffdistill.config.load import RESERVED
 from diffdistill.errors import UserError
@@ -100,12 +101,12 @@ def propose(found: Inspection, *, hours: float, budget: float, name: str, pictur
 
 
 def name_for(path: Path) -> str:
-    """A name of the experiment after the folder or archive; never one whose data would lie among the pictures."""
+    """A name of the experiment after the folder or archive, as far as it is free: see _checked_name."""
     stem = path.resolve().name.partition(".")[0]
     name = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-").lower() or "images"
     if yaml.safe_load(name) != name or not name[0].isalpha():  # such as a year, or yes
         return f"set-{name}"
-    return f"{name}-set" if name in RESERVED or sources.holds(path, name) else name
+    return f"{name}-set" if name in RESERVED | shipped_names() or sources.holds(path, name) else name
 
 
 def _checked_name(name: str, path: Path) -> str:
@@ -114,6 +115,8 @@ def _checked_name(name: str, path: Path) -> str:
         raise UserError(f"--name {name}: letters, digits, '_', '.' and '-' after a letter are needed, such as flowers")
     if name in RESERVED:
         raise UserError(f"--name {name}: the workflow uses this name itself; give another")
+    if name in shipped_names():
+        raise UserError(f"--name {name}: the workflow's config.yaml has it, and would be mixed in; give another")
     if sources.holds(path, ""):
         raise UserError(f"{path}: the workflow writes data/ into it; move the pictures into a folder of their own")
     if sources.holds(path, name):
