@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from diffdistill import config
-from diffdistill.commands import init, timing
+from diffdistill.commands import init, run, timing
 from diffdistill.commands.main import main
+from diffdistill.errors import UserError
 
 from .pictures import noise
 
@@ -76,6 +77,8 @@ def test_a_file_that_exists_is_kept(tmp_path: Path, capsys: pytest.CaptureFixtur
         (["--name", "a/b"], "--name a/b: letters, digits"),
         (["--name", "yes"], "--name yes: letters"),
         (["--name", "raw"], "--name raw: the workflow uses this name itself"),
+        (["--name", "digits"], "--name digits: the workflow's config.yaml has it, and would be mixed in"),
+        (["--name", "demo"], "--name demo: the workflow's config.yaml has it"),
     ],
 )
 def test_wrong_arguments_are_one_line(
@@ -95,7 +98,44 @@ def test_wrong_folders_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixtur
         assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["data/set", "--name", "set"], "--name set: the workflow would write data/set among the pictures"),
+        (["data"], "data: the workflow writes data/ into it; move the pictures"),
+        (["."], ".: the workflow writes data/ into it; move the pictures"),
+    ],
+)
+def test_nothing_is_proposed_that_writes_among_the_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    noise(tmp_path / "data/set", "a", "b")
+    assert main(["init", *arguments]) == 2 and not Path("mine.yaml").exists()
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
 def test_names_follow_the_folder_and_keep_results_out_of_it(tmp_path: Path) -> None:
+    assert init.name_for(Path("Tiny/../TinyImageNet.zip")) == "tinyimagenet-set"
     assert [init.name_for(Path(name)) for name in ("Flowers 17.tar.gz", "weights", "2024", "data/mine", "\u00e4")] == [
         "flowers-17", "weights-set", "set-2024", "mine-set", "images",
     ]  # fmt: skip
+
+
+def test_names_that_are_taken_are_read_from_the_config_that_is_shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow = tmp_path / "site/diffdistill/_workflow"
+    (workflow / "workflow").mkdir(parents=True)
+    (workflow / "workflow/Snakefile").touch()
+    monkeypatch.setattr(run, "PACKAGE", workflow.parent)
+    block = "{source: {kind: folder, path: pics, validation_per_class: 1, test_per_class: 1}, dataset: plants, "
+    block += "generator: {kind: samples, path: theirs}, evaluate: {protocol: {steps: 5}}}"
+    (workflow / "config.yaml").write_text(
+        f"{{reports: {{page: [roses]}}, targets: [page], experiments: {{roses: {block}}}}}"
+    )
+    assert [init.name_for(Path(name)) for name in ("roses", "plants", "page", "digits")] == [
+        "roses-set", "plants-set", "page-set", "digits",
+    ]  # fmt: skip
+    (workflow / "config.yaml").write_text("{")
+    with pytest.raises(UserError, match=r"_workflow/config\.yaml: cannot be read"):
+        init.name_for(Path("roses"))

@@ -33,10 +33,14 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def state(**source: Any) -> sources.State:
+def plan(**source: Any) -> Plan:
     given = {"kind": "folder", "validation_per_class": 1, "test_per_class": 1} | source
     values = {"reports": {"r": ["x"]}, "targets": ["r"], "experiments": {"x": {**BLOCK, "source": given}}}
-    return sources.state(Plan(config.parse(values)), "x")
+    return Plan(config.parse(values))
+
+
+def state(**source: Any) -> sources.State:
+    return sources.state(plan(**source), "x")
 
 
 def prepare(**source: Any) -> None:
@@ -145,3 +149,19 @@ def test_what_cannot_be_read_is_named(place: Path) -> None:
     Path("pics/b/loop").symlink_to(place / "pics")
     with pytest.raises(UserError, match="a link back"):
         state(path="pics")
+
+
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [("data/x", "or give another name or dataset"), ("link", "or give another"), ("data", "own$"), (".", "own$")],
+)
+def test_a_source_that_the_workflow_writes_into_is_refused(place: Path, path: str, remedy: str) -> None:
+    put(place / "data/x", *classes(3, "a", "b"))
+    (place / "link").symlink_to("data/x")
+    with pytest.raises(UserError, match=rf"experiments\.x\.source\.path {path}: .* writes data/x, .*{remedy}"):
+        sources.refuse_sources_that_are_written_into(plan(path=path))
+
+
+@pytest.mark.parametrize("source", [{"path": "data/x/pictures"}, {"path": "data/other"}, {"path": "data/x.zip"}])
+def test_pictures_beside_what_the_workflow_writes_are_not(place: Path, source: dict[str, Any]) -> None:
+    sources.refuse_sources_that_are_written_into(plan(**source))

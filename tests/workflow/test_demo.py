@@ -124,6 +124,10 @@ def test_only_evaluations_read_the_test_split(finished: Path) -> None:
         (["demo", "--config", "experiments={digits: null}"], ["no report 'demo'"]),
         (["results/reports/mine/report.html"], ["no report 'mine'"]),
         (["results/digits/train/33.safetensors"], ["33", "slices end at"]),
+        (
+            ["demo", "--config", "experiments={digits: {source: {kind: folder, path: data/digits}}}"],
+            ["source.path data/digits", "move the pictures"],
+        ),
     ],
 )
 def test_mistakes_show_in_the_dry_run(project: Path, arguments: list[str], parts: list[str]) -> None:

@@ -38,6 +38,7 @@ LEADERBOARD = str(ROOT / "resources/leaderboard.csv")
 asked(refuse_ambiguous, map(Path, workflow.configfiles))
 PLAN = Plan(asked(experiments.parse, experiments.with_nulls(config, workflow.config_settings.config)))
 asked(experiments.refuse_old_results, PLAN.config, Path("results"))
+asked(sources.refuse_sources_that_are_written_into, PLAN)
 asked(fitting.refuse_what_the_data_do_not_have, PLAN)
 asked(fitting.refuse_budgets_that_a_start_uses_up, PLAN)
 

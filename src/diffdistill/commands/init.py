@@ -14,9 +14,11 @@ import yaml
 
 from diffdistill.commands import block, proposal
 from diffdistill.commands.inspection import Inspection, inspect, mirror_ratio
+from diffdistill.commands.run import shipped_names
 from diffdistill.config import ModelBlock, Protocol, Recipe
 from diffdistill.config.load import RESERVED
 from diffdistill.errors import UserError
+from diffdistill.planning import sources
 from diffdistill.runtime import files
 
 IMBALANCE = 3.0
@@ -32,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     hours = _positive(given.hours, "--hours", "2")
     budget = _positive(given.budget, "--budget", "600")
-    name, output = _checked_name(given.name or name_for(given.path)), Path(given.output)
+    name, output = _checked_name(given.name or name_for(given.path), given.path), Path(given.output)
     if output.exists() and not given.force:
         raise UserError(f"{output}: exists already; give another --output, or --force to replace it")
     proposal.training_seconds(hours, budget)  # refuses the numbers before anything takes time
@@ -100,21 +102,26 @@ def propose(found: Inspection, *, hours: float, budget: float, name: str, pictur
 
 
 def name_for(path: Path) -> str:
-    """A name of the experiment after the folder or archive; never one whose data would lie among the pictures."""
+    """A name of the experiment after the folder or archive, as far as it is free: see _checked_name."""
     stem = path.resolve().name.partition(".")[0]
     name = re.sub(r"[^A-Za-z0-9]+", "-", stem).strip("-").lower() or "images"
     if yaml.safe_load(name) != name or not name[0].isalpha():  # such as a year, or yes
         return f"set-{name}"
-    among_pictures = Path("data", name).resolve() == path.resolve()
-    return f"{name}-set" if name in RESERVED or among_pictures else name
+    return f"{name}-set" if name in RESERVED | shipped_names() or sources.holds(path, name) else name
 
 
-def _checked_name(name: str) -> str:
-    """Raises UserError for a name that an experiment cannot have."""
+def _checked_name(name: str, path: Path) -> str:
+    """Raises UserError for a name that an experiment on these pictures cannot have."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", name) or yaml.safe_load(name) != name:
         raise UserError(f"--name {name}: letters, digits, '_', '.' and '-' after a letter are needed, such as flowers")
     if name in RESERVED:
         raise UserError(f"--name {name}: the workflow uses this name itself; give another")
+    if name in shipped_names():
+        raise UserError(f"--name {name}: the workflow's config.yaml has it, and would be mixed in; give another")
+    if sources.holds(path, ""):
+        raise UserError(f"{path}: the workflow writes data/ into it; move the pictures into a folder of their own")
+    if sources.holds(path, name):
+        raise UserError(f"--name {name}: the workflow would write data/{name} among the pictures; give another")
     return name
 
 

@@ -6,6 +6,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
+from diffdistill import config
 from diffdistill.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -20,6 +23,20 @@ def workflow_folder() -> Path:
         if (folder / "workflow" / "Snakefile").is_file():
             return folder
     raise UserError(f"{PACKAGE}: the package came without its workflow; install a wheel, or run from a clone")
+
+
+def shipped_names() -> set[str]:
+    """Experiments, data sets, reports and comparisons of the workflow's own config, which other files overlay.
+
+    Raises UserError if it is not there, or was edited and cannot be read.
+    """
+    path = workflow_folder() / "config.yaml"
+    try:
+        shipped = config.parse(yaml.safe_load(path.read_text(encoding="utf-8")), str(path))
+    except (OSError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read ({' '.join(str(error).split())}); restore it") from None
+    datasets = map(shipped.dataset, shipped.experiments)
+    return {*shipped.experiments, *datasets, *shipped.reports, *shipped.comparisons}
 
 
 def command(arguments: Sequence[str], folder: Path) -> list[str]:
@@ -42,7 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     """The exit code of snakemake. Raises UserError if there is nothing to run, or no snakemake."""
     if importlib.util.find_spec("snakemake") is None:
         raise UserError("snakemake is not installed; pip install snakemake")
-    config = any(argument.partition("=")[0] in ("--configfile", "--configfiles") for argument in arguments)
-    if not (config or {"-h", "--help", "--version"} & {*arguments} or Path("config.yaml").exists()):
+    given = any(argument.partition("=")[0] in ("--configfile", "--configfiles") for argument in arguments)
+    if not (given or {"-h", "--help", "--version"} & {*arguments} or Path("config.yaml").exists()):
         raise UserError("no config.yaml here; give the file that `diffdistill init` wrote: run --configfile mine.yaml")
     return subprocess.run(command(arguments, workflow_folder())).returncode

@@ -15,6 +15,27 @@ from diffdistill.planning.plan import Plan
 SPLITS = ("train", "validation", "test")
 
 
+def holds(path: Path | str | None, dataset: str) -> bool:
+    """Whether what lies at the path of a source, if it has one, holds the files of a data set or would hold them."""
+    return path is not None and Path("data", dataset).resolve().is_relative_to(Path(path).resolve())
+
+
+def refuse_sources_that_are_written_into(plan: Plan) -> None:
+    """Raises UserError for a source that holds the folder of a data set: each run would find it changed."""
+    config = plan.config
+    datasets = {name: config.dataset(name) for name in config.experiments}
+    for name, one in config.experiments.items():
+        held = [dataset for dataset in (datasets[name], *datasets.values()) if holds(one.source.path, dataset)]
+        if held:
+            remedy = "move the pictures into a folder of their own"
+            if not holds(one.source.path, ""):
+                remedy += ", or give another name or dataset to the experiment that makes it"
+            raise UserError(
+                f"config.yaml: experiments.{name}.source.path {one.source.path}: the workflow writes data/{held[0]}, "
+                f"which lies in it, so each run would find other pictures there; {remedy}"
+            )
+
+
 @dataclass(frozen=True)
 class State:
     """A source as it is now."""
