@@ -53,6 +53,31 @@ def test_which_class_a_number_is(dit: Path) -> None:
             load(dit, **keys)
 
 
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        ("DDPMScheduler", True),
+        ("EulerAncestralDiscreteScheduler", True),
+        ("DDIMScheduler", False),
+        ("DPMSolverMultistepScheduler", False),
+        ("EulerDiscreteScheduler", False),
+    ],
+)
+def test_a_scheduler_whose_noise_no_seed_reaches_is_refused(
+    name: str, refused: bool, dit: Path, tmp_path: Path
+) -> None:
+    import diffusers
+
+    made = diffusers.DiTPipeline.from_pretrained(dit)
+    made.scheduler = getattr(diffusers, name).from_config(made.scheduler.config)
+    made.save_pretrained(tmp_path)
+    if not refused:
+        assert load(tmp_path, classes="as_source").num_classes == 2
+        return
+    with pytest.raises(UserError, match=f"its {name} adds noise .* such as diffusers' DDIMScheduler"):
+        load(tmp_path, classes="as_source")
+
+
 @pytest.mark.parametrize("classes", [("a", "B", "A", "b"), "as_source"])
 def test_names_that_differ_only_in_case(classes: tuple[str, ...] | str) -> None:
     real = RealSet(["A", "B", "a", "b"], (1, 4, 4), published_order=["a", "B", "A", "b"])

@@ -4,6 +4,7 @@ Class-conditional pipelines take class numbers, text-to-image pipelines one prom
 diffusers and transformers with safetensors weights are loaded: a folder that brings code of its own is refused.
 """
 
+import copy
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,7 +88,8 @@ def load(block: PipelineGenerator, real: RealSet, *, seed: int, device: torch.de
     """The pipeline in a folder, for the classes and the shape of the real data; nothing is fetched.
 
     Raises UserError if diffusers is not installed, the folder is no saved pipeline, brings code of its own, has weights
-    that are not safetensors, takes neither class numbers nor prompts, or a class has no number or prompt.
+    that are not safetensors, takes neither class numbers nor prompts, adds noise that follows from no seed, or a class
+    has no number or prompt.
     """
     _refuse_code(Path(block.path))
     try:
@@ -106,6 +108,7 @@ def load(block: PipelineGenerator, real: RealSet, *, seed: int, device: torch.de
     pipeline.set_progress_bar_config(disable=True)
     takes = inspect.signature(type(pipeline).__call__).parameters
     if "class_labels" in takes:
+        _refuse_unseeded_noise(block, pipeline.scheduler)
         return DiffusersGenerator(pipeline, _numbers(block, pipeline, real), block, real, seed=seed)
     if "prompt" in takes:
         return DiffusersGenerator(pipeline, _prompts(block, real), block, real, seed=seed)
@@ -126,6 +129,23 @@ def _refuse_code(folder: Path) -> None:
             raise UserError(
                 f"{index}: '{name}' comes from '{component[0]}', which is not run; known: diffusers, transformers"
             )
+
+
+def _refuse_unseeded_noise(block: PipelineGenerator, scheduler: Any) -> None:
+    """Class-conditional pipelines hand their scheduler no generator: noise it adds would depend on the batch."""
+    scheduler = copy.deepcopy(scheduler)
+    scheduler.set_timesteps(block.steps)
+    image = torch.zeros(1, 4, 8, 8)
+    with torch.random.fork_rng(devices=()):
+        before = torch.get_rng_state()
+        for time in scheduler.timesteps:
+            image = scheduler.step(scheduler.scale_model_input(image, time), time, image).prev_sample
+        drawn = not torch.equal(torch.get_rng_state(), before)
+    if drawn:
+        raise UserError(
+            f"{block.path}: its {type(scheduler).__name__} adds noise that follows from no seed; save the folder with "
+            "a deterministic scheduler, such as diffusers' DDIMScheduler"
+        )
 
 
 def _numbers(block: PipelineGenerator, pipeline: Any, real: RealSet) -> list[int]:
