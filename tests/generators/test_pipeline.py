@@ -114,7 +114,9 @@ def test_prompts_are_one_per_class() -> None:
     made = pipeline.DiffusersGenerator(text, pipeline._prompts(block, REAL), block, REAL, seed=0)
     assert made.generate(0, torch.tensor([1, 0])).shape == (2, 1, 4, 4)
     assert text.prompt == ["a bee", "an ant"] and text.options["num_inference_steps"] == 50
-    assert len(text.options["generator"]) == 2 and made._flagged == 1
+    assert len(text.options["generator"]) == 2 and sum(made._flagged.values()) == 1
+    made.generate(0, torch.tensor([1, 0]))
+    assert sum(made._flagged.values()) == 1  # an image that comes again counts once
     for prompts, said in (
         ({"ant": "an ant"}, "no prompt for class 'bee'"),
         ({"ant": "", "bee": "", "cat": ""}, "a prompt for 'cat', which is no class"),

@@ -34,7 +34,7 @@ class DiffusersGenerator:
         """conditions: the class number or the prompt of each class."""
         self._pipeline, self._conditions, self._block, self._seed = pipeline, conditions, block, seed
         self.num_classes, self.image_shape = len(real.classes), real.image_shape
-        self._flagged = 0
+        self._flagged: dict[int, bool] = {}  # by image, as the one that warms up comes again
 
     @torch.inference_mode()
     def generate(self, first: int, labels: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class DiffusersGenerator:
         made = self._pipeline(
             **options, generator=noise, num_inference_steps=self._block.steps, output_type="np", return_dict=True
         )
-        self._flagged += sum(getattr(made, "nsfw_content_detected", None) or [])
+        self._flagged.update(enumerate(getattr(made, "nsfw_content_detected", None) or [], first))
         images = np.asarray(made.images, np.float32)
         if not np.isfinite(images).all():
             raise UserError(f"{self._block.path}: image {first} or one after it is not finite; give another precision")
@@ -80,7 +80,7 @@ class DiffusersGenerator:
             "prompts": None if isinstance(self._conditions[0], int) else list(self._conditions),
             "precision": self._block.precision,
             "seed": self._seed,
-            "blanked_by_safety_checker": self._flagged,
+            "blanked_by_safety_checker": sum(self._flagged.values()),
         }
 
 
