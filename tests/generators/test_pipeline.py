@@ -53,6 +53,31 @@ def test_which_class_a_number_is(dit: Path) -> None:
             load(dit, **keys)
 
 
+@pytest.mark.parametrize(
+    ("name", "refused"),
+    [
+        ("DDPMScheduler", True),
+        ("EulerAncestralDiscreteScheduler", True),
+        ("DDIMScheduler", False),
+        ("DPMSolverMultistepScheduler", False),
+        ("EulerDiscreteScheduler", False),
+    ],
+)
+def test_a_scheduler_whose_noise_no_seed_reaches_is_refused(
+    name: str, refused: bool, dit: Path, tmp_path: Path
+) -> None:
+    import diffusers
+
+    made = diffusers.DiTPipeline.from_pretrained(dit)
+    made.scheduler = getattr(diffusers, name).from_config(made.scheduler.config)
+    made.save_pretrained(tmp_path)
+    if not refused:
+        assert load(tmp_path, classes="as_source").num_classes == 2
+        return
+    with pytest.raises(UserError, match=f"its {name} adds noise .* such as diffusers' DDIMScheduler"):
+        load(tmp_path, classes="as_source")
+
+
 @pytest.mark.parametrize("classes", [("a", "B", "A", "b"), "as_source"])
 def test_names_that_differ_only_in_case(classes: tuple[str, ...] | str) -> None:
     real = RealSet(["A", "B", "a", "b"], (1, 4, 4), published_order=["a", "B", "A", "b"])
@@ -89,7 +114,9 @@ def test_prompts_are_one_per_class() -> None:
     made = pipeline.DiffusersGenerator(text, pipeline._prompts(block, REAL), block, REAL, seed=0)
     assert made.generate(0, torch.tensor([1, 0])).shape == (2, 1, 4, 4)
     assert text.prompt == ["a bee", "an ant"] and text.options["num_inference_steps"] == 50
-    assert len(text.options["generator"]) == 2 and made._flagged == 1
+    assert len(text.options["generator"]) == 2 and sum(made._flagged.values()) == 1
+    made.generate(0, torch.tensor([1, 0]))
+    assert sum(made._flagged.values()) == 1  # an image that comes again counts once
     for prompts, said in (
         ({"ant": "an ant"}, "no prompt for class 'bee'"),
         ({"ant": "", "bee": "", "cat": ""}, "a prompt for 'cat', which is no class"),

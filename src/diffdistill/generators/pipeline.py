@@ -4,6 +4,7 @@ Class-conditional pipelines take class numbers, text-to-image pipelines one prom
 diffusers and transformers with safetensors weights are loaded: a folder that brings code of its own is refused.
 """
 
+import copy
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +34,7 @@ class DiffusersGenerator:
         """conditions: the class number or the prompt of each class."""
         self._pipeline, self._conditions, self._block, self._seed = pipeline, conditions, block, seed
         self.num_classes, self.image_shape = len(real.classes), real.image_shape
-        self._flagged = 0
+        self._flagged: dict[int, bool] = {}  # by image, as the one that warms up comes again
 
     @torch.inference_mode()
     def generate(self, first: int, labels: Tensor) -> Tensor:
@@ -49,7 +50,7 @@ class DiffusersGenerator:
         made = self._pipeline(
             **options, generator=noise, num_inference_steps=self._block.steps, output_type="np", return_dict=True
         )
-        self._flagged += sum(getattr(made, "nsfw_content_detected", None) or [])
+        self._flagged.update(enumerate(getattr(made, "nsfw_content_detected", None) or [], first))
         images = np.asarray(made.images, np.float32)
         if not np.isfinite(images).all():
             raise UserError(f"{self._block.path}: image {first} or one after it is not finite; give another precision")
@@ -79,7 +80,7 @@ class DiffusersGenerator:
             "prompts": None if isinstance(self._conditions[0], int) else list(self._conditions),
             "precision": self._block.precision,
             "seed": self._seed,
-            "blanked_by_safety_checker": self._flagged,
+            "blanked_by_safety_checker": sum(self._flagged.values()),
         }
 
 
@@ -87,7 +88,8 @@ def load(block: PipelineGenerator, real: RealSet, *, seed: int, device: torch.de
     """The pipeline in a folder, for the classes and the shape of the real data; nothing is fetched.
 
     Raises UserError if diffusers is not installed, the folder is no saved pipeline, brings code of its own, has weights
-    that are not safetensors, takes neither class numbers nor prompts, or a class has no number or prompt.
+    that are not safetensors, takes neither class numbers nor prompts, adds noise that follows from no seed, or a class
+    has no number or prompt.
     """
     _refuse_code(Path(block.path))
     try:
@@ -106,6 +108,7 @@ def load(block: PipelineGenerator, real: RealSet, *, seed: int, device: torch.de
     pipeline.set_progress_bar_config(disable=True)
     takes = inspect.signature(type(pipeline).__call__).parameters
     if "class_labels" in takes:
+        _refuse_unseeded_noise(block, pipeline.scheduler)
         return DiffusersGenerator(pipeline, _numbers(block, pipeline, real), block, real, seed=seed)
     if "prompt" in takes:
         return DiffusersGenerator(pipeline, _prompts(block, real), block, real, seed=seed)
@@ -126,6 +129,28 @@ def _refuse_code(folder: Path) -> None:
             raise UserError(
                 f"{index}: '{name}' comes from '{component[0]}', which is not run; known: diffusers, transformers"
             )
+
+
+def _refuse_unseeded_noise(block: PipelineGenerator, scheduler: Any) -> None:
+    """Class-conditional pipelines hand their scheduler no generator: noise it adds would depend on the batch."""
+    scheduler, image = copy.deepcopy(scheduler), torch.zeros(1, 4, 8, 8)
+    with torch.random.fork_rng(devices=()):
+        before = torch.get_rng_state()
+        try:
+            scheduler.set_timesteps(block.steps)
+            for time in scheduler.timesteps:
+                image = scheduler.step(scheduler.scale_model_input(image, time), time, image).prev_sample
+        except (ValueError, RuntimeError, IndexError) as error:
+            raise UserError(
+                f"{block.path}: its {type(scheduler).__name__} does not take {block.steps} steps "
+                f"({' '.join(str(error).split())}); give generator.steps another number"
+            ) from error
+        drawn = not torch.equal(torch.get_rng_state(), before)
+    if drawn:
+        raise UserError(
+            f"{block.path}: its {type(scheduler).__name__} adds noise that follows from no seed; save the folder with "
+            "a deterministic scheduler, such as diffusers' DDIMScheduler"
+        )
 
 
 def _numbers(block: PipelineGenerator, pipeline: Any, real: RealSet) -> list[int]:

@@ -161,9 +161,9 @@ def _each_once(path: Path, names: Sequence[str], places: Array, real: RealSet) -
 
 
 def numbers_by_name(names: Iterable[str], known: Iterable[tuple[str, int]]) -> list[int | None]:
-    """The number of each name: of one spelt so, else of one that `_comparable` takes for it; None: none or several.
+    """The number of each name, None where there is none or more than one.
 
-    Spelling comes first, as 'A' and 'a' may be two classes.
+    The same spelling comes before names that are only comparable, as 'A' and 'a' may be two classes.
     """
     exact: defaultdict[str, set[int]] = defaultdict(set)
     alike: defaultdict[str, set[int]] = defaultdict(set)
