@@ -241,6 +241,8 @@ ELSEWHERE = [
      "tests/report/test_style.py::test_a_users_settings_change_no_byte"),
     ("G25", "a dozen jobs share one GPU", "jobs ask for no more GPUs than there are",
      "tests/workflow/test_targets.py::test_local_jobs_ask_for_no_more_gpus_than_there_are"),
+    ("G25", "jobs that run at once all compute on the first GPU", "each takes one that no other job has",
+     "tests/runtime/test_devices.py::test_each_job_takes_a_gpu_of_its_own"),
     ("G27", "a distance that is not finite is picked, or ends the choice after it was written", "it is skipped by name",
      "tests/stages/test_checkpoint.py::test_a_distance_that_is_not_finite_is_skipped_by_name"),
     ("G27", "no distance is finite", "one line says so, and nothing is written",

@@ -1,13 +1,20 @@
 """Which devices a job may use, and how exactly it computes on them."""
 
 import platform
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from diffdistill.errors import UserError
 from diffdistill.runtime import devices
+
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="GPUs are told apart on Linux")
 
 
 @pytest.mark.parametrize(
@@ -42,6 +49,62 @@ def test_fewer_gpus_than_torch_sees(monkeypatch: pytest.MonkeyPatch) -> None:
     devices.require_gpus(3, "train.devices")
     with pytest.raises(UserError, match=r"4 processes .* torch sees 3"):
         devices.require_gpus(4, "train.devices")
+
+
+@pytest.fixture
+def card_names(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Two GPUs of this machine, as torch would see them; what the test takes is given back."""
+    names = [str(uuid.uuid4()) for _ in range(2)]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(names))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda card: SimpleNamespace(uuid=names[card]))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    monkeypatch.setattr(devices, "_HELD", [])
+    yield names
+    for held in devices._HELD:
+        held.close()
+    devices._take_gpu.cache_clear()
+
+
+def of_another_job(local_rank: int | None = None) -> int | None:
+    devices._take_gpu.cache_clear()
+    return devices.best_device(local_rank).index
+
+
+@needs_linux
+def test_each_job_takes_a_gpu_of_its_own(card_names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    assert [devices.best_device().index for _ in range(3)] == [0, 0, 0]
+    assert [of_another_job() for _ in range(4)] == [1, 0, 1, 0]  # shared evenly if there are more jobs
+    assert chosen[-2:] == [torch.device("cuda", 1), torch.device("cuda", 0)]
+    card_names[:] = [str(uuid.uuid4()), card_names[0]]  # a job to which CUDA_VISIBLE_DEVICES shows others
+    assert of_another_job() == 0
+
+
+@needs_linux
+def test_processes_of_one_job_keep_their_numbers_and_others_avoid_them(card_names: list[str]) -> None:
+    assert of_another_job(0) == 0 and of_another_job() == 1 and of_another_job(1) == 1
+
+
+@needs_linux
+def test_a_killed_job_gives_its_gpu_back(card_names: list[str]) -> None:
+    script = "import sys, time; from diffdistill.runtime import devices\n"
+    script += "print(devices._hold(sys.argv[1]), flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", script, f"{card_names[0]}-0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as job:
+        assert job.stdout is not None and job.stdout.readline().strip() == "True"
+        assert of_another_job() == 1
+        job.kill()
+    assert of_another_job() == 0
+
+
+@needs_linux
+def test_where_nothing_can_be_held_the_first_gpu_computes(
+    card_names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "_hold", lambda name: False)
+    assert of_another_job() == 0
 
 
 @pytest.mark.parametrize(

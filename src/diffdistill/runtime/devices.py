@@ -1,8 +1,10 @@
 """Which device computes, how exactly and with how many threads, and the versions that a result records."""
 
 import ctypes
+import functools
 import os
 import platform
+import socket
 import sys
 from contextlib import suppress
 from importlib.metadata import version
@@ -14,6 +16,10 @@ from diffdistill.runtime import gpus
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 """Numbers of settings in glibc's malloc.h."""
+PLACES = 16
+"""Jobs on one GPU that are told apart; more than one only if Snakemake was told of more GPUs than there are."""
+_HELD: list[socket.socket] = []
+"""Closing them would give the GPU away."""
 
 
 def set_up(threads: int) -> None:
@@ -30,9 +36,42 @@ def set_up(threads: int) -> None:
             libc.mallopt(_M_TRIM_THRESHOLD, -1)
 
 
-def best_device(local_rank: int = 0) -> torch.device:
-    """The GPU of the process with this number on its machine, or the CPU."""
-    return torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+def best_device(local_rank: int | None = None) -> torch.device:
+    """The GPU of the process with this number among those of its job on this machine, or the CPU.
+
+    None: the job is this process alone. It takes the visible GPU that the fewest jobs have, and keeps it to its end.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    device = torch.device("cuda", _take_gpu(local_rank))
+    torch.cuda.set_device(device)  # also for what names none, such as a user's generator
+    return device
+
+
+@functools.cache
+def _take_gpu(wanted: int | None) -> int:
+    """The number of a GPU; nothing else on a workstation shares out its GPUs among jobs that run at once."""
+    cards = range(torch.cuda.device_count()) if wanted is None else [wanted]
+    for place in range(PLACES):
+        for card in cards:
+            if _hold(f"{getattr(torch.cuda.get_device_properties(card), 'uuid', card)}-{place}"):
+                return card
+    return cards[0]
+
+
+def _hold(name: str) -> bool:
+    """Whether no process on this machine has this name; it is now this one's, until it ends in whatever way.
+
+    A socket without a file, of Linux: other users see it, nothing is left behind, and no file system has to lock.
+    """
+    held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        held.bind(f"\0diffdistill-gpu-{name}")
+    except OSError:
+        held.close()
+        return False
+    _HELD.append(held)
+    return True
 
 
 def require_gpus(processes: int, setting: str) -> None:

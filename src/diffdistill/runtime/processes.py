@@ -113,10 +113,8 @@ def init(wanted: int, setting: str = "train.devices") -> Iterator[Processes]:
             f"torchrun, or by python -m diffdistill.runtime.processes {wanted} MODULE ..., or set {setting}"
         )
     devices.require_gpus(max(local_count, local_rank + 1), setting)
-    device = devices.best_device(local_rank)
+    device = devices.best_device(local_rank if count > 1 else None)
     if count > 1:
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
         # flags and counters stay on the CPU, where nobody waits for a GPU
         dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo", timeout=TIMEOUT)
     yield Processes(rank, count, local_count, device)

@@ -25,6 +25,7 @@ def main(job: Job[stages.Generate]) -> None:
     path, output = job.input("generator"), job.output("samples")
     attempt = resuming.attempt(output)
     with budget.phase("load"):
+        device = devices.best_device()  # before the user's code, which may name no GPU
         real, of_real = sets.real_set(job.input("train"))
         block = job.settings.generator.changed(path=str(path))
         generator: Generator
@@ -34,10 +35,10 @@ def main(job: Job[stages.Generate]) -> None:
             generator = python.load(block, image_files.load(job.input("train")), seed=settings.seed)
         elif isinstance(block, PipelineGenerator):
             made_by = f"the pipeline in {path.name}, {block.steps} steps, seed {settings.seed}"
-            generator = pipeline.load(block, real, seed=settings.seed, device=devices.best_device())
+            generator = pipeline.load(block, real, seed=settings.seed, device=device)
         else:
             made_by = f"the weights in {path.name}, seed {settings.seed}"
-            generator, fixed = weights.load(block, real, settings, device=devices.best_device())
+            generator, fixed = weights.load(block, real, settings, device=device)
         metadata = {**sets.metadata_of(of_real), "made_by": made_by}
         labels = None
         if settings.counts == "real":
@@ -47,5 +48,5 @@ def main(job: Job[stages.Generate]) -> None:
     with about("sample.budget_seconds", budgeted.BudgetError):
         budgeted.sample_to_files(
             generator, output, job.output("account"), metadata, settings, counts, budget=budget,
-            device=devices.best_device(), attempts=attempt, fixed_batch_size=fixed,
+            device=device, attempts=attempt, fixed_batch_size=fixed,
         )  # fmt: skip

@@ -8,10 +8,12 @@ import json
 import logging
 import time
 
+import torch
+
 from diffdistill.config import stages
 from diffdistill.data import sets
 from diffdistill.errors import UserError
-from diffdistill.runtime import devices, files, provenance
+from diffdistill.runtime import files, provenance
 from diffdistill.runtime.program import Job
 
 logger = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ def main(job: Job[stages.ImportSet]) -> None:
     metadata = {
         **sets.metadata_of(of_real),
         "made_by": f"a finished set, {path.name}",
-        **provenance.as_metadata(job.settings, job.inputs, devices.best_device()),
+        **provenance.as_metadata(job.settings, job.inputs, torch.device("cpu")),
         "read_as": json.dumps(block.model_dump(mode="json", exclude={"path", "labels"}), sort_keys=True),
     }
     try:
