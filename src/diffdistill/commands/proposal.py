@@ -38,7 +38,7 @@ SLICE_SECONDS = 4 * 3600
 COMPILED_FROM_SECONDS, COMPILING_SECONDS, COMPILED_GAIN = 1800.0, 120.0, 1.1
 """Training of a U-Net from so long on is compiled on a CPU: what that takes, and by how much steps get faster at least.
 
-benchmarks/RESULTS.md has the measurements.
+`python -m benchmarks.ratios training` measures the latter.
 """
 SHARES = {"train": 0.65, "fid": 0.05, "convnets": 0.25, "audit": 0.05}
 """Of the hours without the budget and the start of the programs."""
