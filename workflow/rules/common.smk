@@ -167,7 +167,7 @@ PROCESSES = {
     "train": ("train.devices", lambda one: one.train.devices_on_node, lambda one: one.train.nodes),
     "fid": ("fid.devices", lambda one: one.fid_devices, lambda one: 1),
 }
-"""By rule whose jobs several processes share: where their number stands, how many a node has, and how many nodes."""
+"""What several processes share the jobs of; where their number stands, how many a node has, and how many nodes."""
 
 
 def refuse_to_start(rule, wildcards):
