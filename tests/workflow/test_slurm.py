@@ -130,7 +130,7 @@ def test_both_data_sets_from_archives_to_figures_with_jobs_lost_on_the_way(proje
     assert fid["step"].tolist() == [60, 120]  # none lost, none twice
     assert (folder / "results/report.html").stat().st_size > 10_000
     leaderboard = pd.read_csv(folder / "results/reports/paper/tables/leaderboard.csv")
-    assert leaderboard["team"].str.contains("ours").sum() == 1
+    assert len(leaderboard) and not leaderboard["team"].str.contains("ours").any()  # its protocol is no track's
 
 
 def test_the_benchmark_of_kills_runs_at_toy_size(cluster: None) -> None:
