@@ -82,7 +82,7 @@ def test_what_two_experiments_share_is_made_once(project: Path) -> None:
 
 
 @pytest.mark.parametrize(("visible", "gpus"), [("", 0), ("0,1,2,3,4", 4)])
-def test_local_jobs_ask_for_their_gpus_where_there_are_some(project: Path, visible: str, gpus: int) -> None:
+def test_local_jobs_ask_for_no_more_gpus_than_there_are(project: Path, visible: str, gpus: int) -> None:
     target = "results/cifar100/train/20000.safetensors"
     printed = plan(project, target, environment={"CUDA_VISIBLE_DEVICES": visible})
     block = printed[printed.index(f"output: {target}") :]
