@@ -74,6 +74,7 @@ if "gpu" not in workflow.global_resources and LOCAL:
 onstart:
     if not LOCAL:
         preemption.watch(Path.cwd(), logger.warning)
+    # Snakemake asks for the GPUs of a job only when its inputs are there
     for job in workflow.dag.needrun_jobs():
         if job.rule.name in PROCESSES:
             refuse_to_start(job.rule.name, job.wildcards)
@@ -167,7 +168,7 @@ PROCESSES = {
     "train": ("train.devices", lambda one: one.train.devices_on_node, lambda one: one.train.nodes),
     "fid": ("fid.devices", lambda one: one.fid_devices, lambda one: 1),
 }
-"""What several processes share the jobs of; where their number stands, how many a node has, and how many nodes."""
+"""Rules whose jobs run as several processes: the setting, processes per node, and nodes."""
 
 
 def refuse_to_start(rule, wildcards):

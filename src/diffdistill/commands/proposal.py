@@ -36,9 +36,9 @@ MEASUREMENTS = 8
 """Of FID, spread evenly over the training."""
 SLICE_SECONDS = 4 * 3600
 COMPILED_FROM_SECONDS, COMPILING_SECONDS, COMPILED_GAIN = 1800.0, 120.0, 1.1
-"""Training of a U-Net from so long on is compiled on a CPU: what that takes, and by how much steps get faster at least.
+"""On a CPU: seconds of a U-Net's training from which compiling it pays, seconds of compiling, and the least speed-up.
 
-`python -m benchmarks.ratios training` measures the latter.
+`python -m benchmarks.ratios training` measures the speed-up.
 """
 SHARES = {"train": 0.65, "fid": 0.05, "convnets": 0.25, "audit": 0.05}
 """Of the hours without the budget and the start of the programs."""

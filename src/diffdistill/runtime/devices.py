@@ -101,7 +101,7 @@ def processor_instructions() -> set[str]:
 
 
 def processor_name() -> str:
-    """As its maker calls it where Linux says so, which `platform` does not read; else what `platform` knows."""
+    """The model name in Linux's /proc/cpuinfo, which `platform` does not read; elsewhere what `platform` returns."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
