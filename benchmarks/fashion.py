@@ -8,6 +8,7 @@ audit.json; the seconds of training from the benchmark file beside the log. Accu
 real images, are what benchmarks.small recorded.
 """
 
+import itertools
 import json
 import re
 import statistics
@@ -25,13 +26,13 @@ FOLDER = Path(__file__).parent
 PAGE, ROWS = FOLDER / "FASHION.md", FOLDER / "fashion.jsonl"
 NETWORKS = {
     "paper": "the paper's recipe", "ours": "U-ViT, min-SNR, 8 evaluations", "uvit": "U-ViT as init proposes it",
-    "unet": "U-Net",
+    "unet": "U-Net, patches of 2x2", "unet4": "U-Net, patches of 4x4",
 }  # fmt: skip
 LENGTHS = {"minute": "a minute", "": "ten minutes", "hour": "an hour"}
-NAME = re.compile(r"fashion_(?P<network>paper|ours|uvit|unet)(?:_(?P<length>minute|hour))?(?:_\d+)?")
+NAME = re.compile(r"fashion_(?P<network>paper|ours|uvit|unet4?)(?:_(?P<length>minute|hour))?(?:_\d+)?")
 HEAD = (
-    "| network | training | iterations | processor seconds | images | FID | label agreement | accuracy | of real "
-    "| ConvNets | ResNet-18 | audit |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
+    "| network | training | bfloat16 | iterations | processor seconds | images | FID | label agreement | accuracy "
+    "| of real | ConvNets | ResNet-18 | audit |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 BEGIN, END = "<!-- rows of fashion.jsonl -->", "<!-- end of rows -->"
 
@@ -62,7 +63,10 @@ def row(name: str, folder: Path) -> dict[str, Any]:
 
 
 def tables(rows: Iterable[Mapping[str, Any]], small: Iterable[Mapping[str, Any]]) -> str:
-    """A line per network and length of training, and what real images teach; small: rows of benchmarks.small."""
+    """A line per network, length of training and kind of processor, and what real images teach.
+
+    small: rows of benchmarks.small.
+    """
     last = {small_page.identity(one): one for one in small if one["data"] == "fashion"}
     residual = {
         one["generator"]: one["accuracies"]
@@ -76,13 +80,15 @@ def tables(rows: Iterable[Mapping[str, Any]], small: Iterable[Mapping[str, Any]]
         and (one["architecture"], one.get("way", "hard")) == ("convnet", "hard")
     }
     real = statistics.mean(sizes[max(sizes)]["accuracies"])
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {
-        (network, length): [] for network in NETWORKS for length in LENGTHS
+    groups: dict[tuple[str, str, bool], list[Mapping[str, Any]]] = {
+        (network, length, bfloat16): []
+        for network, length, bfloat16 in itertools.product(NETWORKS, LENGTHS, (True, False))
     }
     for one in rows:
         named = NAME.fullmatch(one["experiment"])
         assert named is not None, one["experiment"]
-        groups[named["network"], named["length"] or ""].append(one)
+        bfloat16 = "bfloat16 False" not in one.get("machine", "")  # rows without a machine are of one that has it
+        groups[named["network"], named["length"] or "", bfloat16].append(one)
     curve = [
         f"| real images per class | {' | '.join(f'{size:,}' for size in sorted(sizes))} |",
         "|---" * (1 + len(sizes)) + "|",
@@ -93,8 +99,9 @@ def tables(rows: Iterable[Mapping[str, Any]], small: Iterable[Mapping[str, Any]]
 
 
 def _line(
-    network: str, length: str, rows: Sequence[Mapping[str, Any]], residual: Mapping[str, Sequence[float]], real: float
-) -> str:
+    network: str, length: str, bfloat16: bool, rows: Sequence[Mapping[str, Any]],
+    residual: Mapping[str, Sequence[float]], real: float,
+) -> str:  # fmt: skip
     def listed(texts: Iterable[str]) -> str:
         return ", ".join(dict.fromkeys(texts))
 
@@ -102,6 +109,7 @@ def _line(
     cells = [
         NETWORKS[network],
         LENGTHS[length],
+        "yes" if bfloat16 else "no",
         listed(f"{one['iterations']:,}" for one in rows),
         listed(f"{one['seconds']:,}" for one in rows),
         listed(f"{one['images']:,}" for one in rows),

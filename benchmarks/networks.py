@@ -1,7 +1,7 @@
-"""Which network teaches most at equal seconds of training: Fashion-MNIST at its native 28x28 and digits at 8x8.
+"""Which network teaches most at equal seconds of training: digits at 8x8, Fashion-MNIST at 28x28, CIFAR at 32x32.
 
-python -m benchmarks.networks [--data fashion|digits] NETWORK [NETWORK ...] [--seconds 60 600] [--seeds 0 1 2]
-                              [--nfe 8] [--set KEY=VALUE ...] [--keep FOLDER]
+python -m benchmarks.networks [--data fashion|digits|cifar] NETWORK [NETWORK ...] [--seconds 60 600] [--seeds 0 1 2]
+                              [--side 16] [--nfe 8] [--set KEY=VALUE ...] [--keep FOLDER]
 python -m benchmarks.networks page               writes benchmarks/NETWORKS.md from the recorded rows alone
 
 NETWORK: a name of NETWORKS. --set: changes of the experiment, such as train.learning_rate=1e-3, recorded under the name
@@ -9,8 +9,10 @@ and the change. Seconds are process time of one thread, so that other load on th
 timed, the rate falls to 0 over as many as fit, and training ends when the seconds are over. --images are sampled with
 each number of evaluations in --nfe, a row for each; a classifier trained on real images says how many labels it agrees
 with, and a ConvNet is trained on the images. Both see a part of the train split; on the rest of it, 400 images per
-class of Fashion-MNIST and 40 of the digits, the ConvNet is tested: no test split is read. Every row is appended to
-networks.jsonl as soon as it is measured. --keep writes what each network samples to a folder, for benchmarks.given.
+class of Fashion-MNIST, 100 of CIFAR and 40 of the digits, the ConvNet is tested: no test split is read. CIFAR: every
+tenth class of CIFAR-100, 400 images each, from the archive in data/. --side: of the images, scaled to it. Every row is
+appended to networks.jsonl as soon as it is measured. --keep writes what each network samples to a folder, for
+benchmarks.given.
 """
 
 import functools
@@ -25,8 +27,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
+from torch.nn import functional as F
 
 from benchmarks import measuring
 from benchmarks.measuring import CPU, machine, processor_class
@@ -35,7 +39,8 @@ from benchmarks.quality import Split, digits_block, digits_experiment, experimen
 from benchmarks.sampling import EIGHT, generated
 from diffdistill import config
 from diffdistill.classify import training as classifying
-from diffdistill.data import idx, image_files, splits
+from diffdistill.data import cifar, idx, image_files, splits
+from diffdistill.data.raw import Array, Images
 from diffdistill.diffusion import running, training
 from diffdistill.diffusion.denoiser import Denoiser, NetworkDenoiser
 from diffdistill.diffusion.labels import LabelSpace
@@ -46,6 +51,7 @@ FOLDER = Path(__file__).parent
 PAGE, ROWS = FOLDER / "NETWORKS.md", FOLDER / "networks.jsonl"
 HELD_OUT, IMAGES, BATCH = 400, 5000, 250
 """Held-out images per class; images that a network samples, and how many at once."""
+CIFAR, CIFAR_HELD_OUT = Path("data/cifar-100-python.tar.gz"), 100
 
 
 def with_settings(changes: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
@@ -119,9 +125,25 @@ class Task:
             split = Split(noise, torch.arange(200) % 10)
             return cls(split, split, shortened(block, 3, 3, 2))
         raw = idx.read(Path(block["source"]["path"]), classes=idx.FASHION_MNIST).train
-        images, labels = torch.from_numpy(raw.images), torch.from_numpy(raw.labels)
-        kept, held = splits.cut(raw.labels, per_class=HELD_OUT, seed=2)
-        return cls(Split(images[kept], labels[kept]), Split(images[held], labels[held]), block)
+        return cls(*_cut(raw.images, raw.labels, HELD_OUT), block)
+
+    @classmethod
+    def cifar(cls, toy: bool = False) -> "Task":
+        """Every tenth class of CIFAR-100. Toy: noise in place of the images."""
+        if toy:
+            return cls.fashion(toy)
+        raw, block = cifar.read(CIFAR).train, experiments(FOLDER / "fashion.yaml")["fashion_ours"]
+        chosen = np.flatnonzero(raw.labels % 10 == 0)
+        return cls(*_cut(raw.images[chosen], raw.labels[chosen] // 10, CIFAR_HELD_OUT), block)
+
+    def scaled(self, side: int) -> "Task":
+        """The same with images of so many pixels a side."""
+
+        def resized(split: Split) -> Split:
+            images = F.interpolate(split.images.float(), size=(side, side), mode="bicubic", antialias=True)
+            return Split(images.round().clamp(0, 255).to(torch.uint8), split.labels)
+
+        return Task(resized(self.data), resized(self.held), self.block)
 
     def experiment(self, changes: Mapping[str, Any], seed: int) -> config.Experiment:
         values = dict(self.block)
@@ -148,6 +170,15 @@ class Task:
 
     def accuracy(self, classifier: classifying.Classifier) -> float:
         return classifying.accuracy(classifier, self.held.images, self.held.labels)
+
+
+def _cut(images: Images, labels: Array, held_out: int) -> tuple[Split, Split]:
+    """To train on, and held out: so many images per class."""
+    kept, held = (
+        Split(torch.from_numpy(images[rows]), torch.from_numpy(labels[rows]))
+        for rows in splits.cut(labels, per_class=held_out, seed=2)
+    )
+    return kept, held
 
 
 def new(one: config.Experiment, shape: Sequence[int]) -> training.State:
@@ -247,10 +278,11 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
     """A table per data set, seconds and class of processor: median and range over networks."""
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
-        groups.setdefault((row["data"], row["limit"], row["processor"]), []).append(row)
+        side = row.get("side", SIDES[row["data"]])
+        groups.setdefault((TITLES[row["data"]], side, row["limit"], row["processor"]), []).append(row)
     lines = [INTRODUCTION]
-    for (data, limit, processor), found in sorted(groups.items()):
-        lines += [f"\n## {TITLES[data]}: {limit:g} s of training, {processor}\n", HEAD]
+    for (title, side, limit, processor), found in sorted(groups.items()):
+        lines += [f"\n## {title}, {side}x{side}: {limit:g} s of training, {processor}\n", HEAD]
         same: dict[tuple[str, int, int], list[Mapping[str, Any]]] = {}
         for row in found:
             same.setdefault((row["network"], row.get("nfe", EIGHT.nfe), row["images"]), []).append(row)
@@ -276,14 +308,17 @@ def _median(rows: Sequence[Mapping[str, Any]], key: str) -> float:
     return float(statistics.median(row[key] for row in rows))
 
 
-TITLES = {"digits": "Digits, 8x8", "fashion": "Fashion-MNIST, 28x28"}
+TITLES = {"cifar": "Ten classes of CIFAR-100", "digits": "Digits", "fashion": "Fashion-MNIST"}
+SIDES = {"cifar": 32, "digits": 8, "fashion": 28}
+"""In pixels, as published."""
 INTRODUCTION = f"""# Networks at equal seconds of training
 
 Written by `python -m benchmarks.networks page` from the rows in networks.jsonl, each appended when it was measured.
 One ConvNet on what a network samples, tested on images held out of the train split: {10 * HELD_OUT:,} of Fashion-MNIST,
-400 digits. Medians over networks; in brackets the range and their number. Training and sampling in process time of one
-thread; NFE: evaluations of the network per image; `p2`: patch size 2, then channels and multipliers; `v`: prediction;
-`added` and `adaptive`: how the label enters a U-ViT; `muon`: the optimiser of its matrices."""
+{10 * CIFAR_HELD_OUT:,} of CIFAR (every tenth class of CIFAR-100), 400 digits. Medians over networks; in brackets the
+range and their number. Training and sampling in process time of one thread; NFE: evaluations of the network per image;
+`p2`: patch size 2, then channels and multipliers; `v`: prediction; `added` and `adaptive`: how the label enters a
+U-ViT; `muon`: the optimiser of its matrices."""
 HEAD = (
     "| network | parameters | iterations | loss | NFE | label agreement | images | accuracy | images per second |\n"
     "|---|---|---|---|---|---|---|---|---|"
@@ -293,11 +328,12 @@ HEAD = (
 def main(argv: Sequence[str] | None = None) -> int:
     parser = measuring.parser(__doc__)
     parser.add_argument("networks", nargs="*", metavar="NETWORK")
-    parser.add_argument("--data", choices=("fashion", "digits"), default="fashion")
+    parser.add_argument("--data", choices=("fashion", "digits", "cifar"), default="fashion")
     parser.add_argument("--seconds", nargs="+", type=float, default=[60.0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--images", type=int, default=IMAGES, help="sampled per network")
     parser.add_argument("--nfe", nargs="+", type=int, default=[EIGHT.nfe], help="evaluations per image")
+    parser.add_argument("--side", type=int, help="in pixels, to which images are scaled; as published by default")
     parser.add_argument("--keep", type=Path, metavar="FOLDER")
     parser.add_argument("--set", nargs="+", default=[], dest="settings")
     given = parser.parse_args(argv)
@@ -306,12 +342,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(NETWORKS)}")
     devices.set_up(1)
     task, rows = getattr(Task, given.data)(given.toy) if names else None, list[dict[str, Any]]()
+    data = {"data": given.data}
+    if task is not None and given.side:
+        task, data = task.scaled(given.side), data | {"side": given.side}
     for seconds in [0.5] if given.toy else given.seconds:
         for seed in given.seeds:
             for name in names:
                 assert task is not None
                 changes = with_settings(NETWORKS[name], given.settings)
-                network = {"data": given.data, "network": " ".join([name, *given.settings])}
+                network = data | {"network": " ".join([name, *given.settings])}
                 keep = functools.partial(kept, given.keep, f"{network['network']}, {seconds:g} s, seed {seed}")
                 images = 20 if given.toy else given.images
                 for row in measured(task, changes, seconds, seed, images, given.nfe, keep):
