@@ -94,6 +94,7 @@ def rows(toy: bool = False) -> Iterator[Row]:
     yield Row(f"{small}, {which}", plain, 1.3, faster(DIGITS, 128, 5, auto))
     yield Row(f"{large}, {which}", plain, 1.3, faster(UVIT_S, 4, 1, auto))
     yield Row(f"{small}, float32", plain, None, faster(DIGITS, 128, 5, exact))
+    yield Row(f"{small}, float32, compiled", plain, None, faster(DIGITS, 128, 5, Execution(compile=True)))
     for side, rung, batch_size in ((16, 0, 64), (32, 1, 64), (64, 0, 32), (32, 3, 8)):
         model = proposal.ladder(side, train_images=10**6)[rung]
         case, claim = Case(model, (3, side, side), 10), f"{NAMES[model.kind]} that init proposes, {side}x{side}"
