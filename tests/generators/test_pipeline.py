@@ -1,6 +1,7 @@
 """A folder of diffusers generates for the classes of the real data; code in it is not run."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,22 @@ def test_which_class_a_number_is(dit: Path) -> None:
     ):
         with pytest.raises(UserError, match=said):
             load(dit, **keys)
+
+
+def test_the_folders_own_names(dit: Path, tmp_path: Path) -> None:
+    shutil.copytree(dit, tmp_path / "named")
+    index = tmp_path / "named/model_index.json"
+    content = json.loads(index.read_text())
+
+    def name(*names: str) -> None:
+        index.write_text(json.dumps(content | {"id2label": dict(enumerate(names))}))
+
+    name("wasp", "bee", "Ant, pismire")
+    assert load(tmp_path / "named")._conditions == [2, 1]
+    name("ant", "bee", "ant")  # as ImageNet has two classes called crane
+    with pytest.raises(UserError, match="has no class 'ant', or several so named"):
+        load(tmp_path / "named")
+    assert load(tmp_path / "named", classes=["ant", "bee", "another ant"])._conditions == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -144,8 +161,6 @@ def test_code_in_the_folder_is_not_run(index: str | None, said: str, tmp_path: P
 
 
 def test_weights_that_are_pickles_are_not_loaded(dit: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(dit, tmp_path / "copy")
     weights = next((tmp_path / "copy/transformer").glob("*.safetensors"))
     torch.save({}, weights.with_suffix(".bin"))

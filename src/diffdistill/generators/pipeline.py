@@ -91,7 +91,7 @@ def load(block: PipelineGenerator, real: RealSet, *, seed: int, device: torch.de
     that are not safetensors, takes neither class numbers nor prompts, adds noise that follows from no seed, or a class
     has no number or prompt.
     """
-    _refuse_code(Path(block.path))
+    index = _index(Path(block.path))
     try:
         from diffusers import DiffusionPipeline
     except ImportError as error:
@@ -109,7 +109,7 @@ def load(block: PipelineGenerator, real: RealSet, *, seed: int, device: torch.de
     takes = inspect.signature(type(pipeline).__call__).parameters
     if "class_labels" in takes:
         _refuse_unseeded_noise(block, pipeline.scheduler)
-        return DiffusersGenerator(pipeline, _numbers(block, pipeline, real), block, real, seed=seed)
+        return DiffusersGenerator(pipeline, _numbers(block, index.get("id2label"), real), block, real, seed=seed)
     if "prompt" in takes:
         return DiffusersGenerator(pipeline, _prompts(block, real), block, real, seed=seed)
     raise UserError(
@@ -117,7 +117,8 @@ def load(block: PipelineGenerator, real: RealSet, *, seed: int, device: torch.de
     )
 
 
-def _refuse_code(folder: Path) -> None:
+def _index(folder: Path) -> dict[str, Any]:
+    """What the folder says of itself. Raises UserError if it is no saved pipeline, or brings code of its own."""
     index = folder / INDEX
     if not index.is_file():
         raise UserError(f"{folder}: has no {INDEX}; give a folder that diffusers' save_pretrained wrote")
@@ -129,6 +130,7 @@ def _refuse_code(folder: Path) -> None:
             raise UserError(
                 f"{index}: '{name}' comes from '{component[0]}', which is not run; known: diffusers, transformers"
             )
+    return content
 
 
 def _refuse_unseeded_noise(block: PipelineGenerator, scheduler: Any) -> None:
@@ -153,16 +155,17 @@ def _refuse_unseeded_noise(block: PipelineGenerator, scheduler: Any) -> None:
         )
 
 
-def _numbers(block: PipelineGenerator, pipeline: Any, real: RealSet) -> list[int]:
-    """The pipeline's number of each class."""
+def _numbers(block: PipelineGenerator, id2label: Any, real: RealSet) -> list[int]:
+    """The pipeline's number of each class; id2label: the folder's names of its numbers, None where it has none."""
     if block.prompts is not None:
         raise UserError(f"{block.path}: takes class numbers, so prompts have no meaning; leave them out")
     known: list[tuple[str, int]] = []
     if block.classes is not None:
         order = (real.published_order or real.classes) if block.classes == "as_source" else block.classes
         known = [(name, number) for number, name in enumerate(order)]
-    elif isinstance(getattr(pipeline, "labels", None), dict):  # DiTPipeline's names of ImageNet's classes
-        known = [(str(name), int(number)) for name, number in pipeline.labels.items()]
+    elif isinstance(id2label, dict):
+        # not DiTPipeline's own `labels`: of a name that two classes have, such as ImageNet's crane, it keeps the last
+        known = [(name.strip(), int(number)) for number, names in id2label.items() for name in names.split(",")]
     if not known:
         raise UserError(
             f"{block.path}: does not name its classes; give their names by number, or that they are as in the source"
