@@ -43,7 +43,7 @@ class Foreign:
         numbers = torch.arange(first, first + len(labels)) % 256
         return numbers.to(torch.uint8)[:, None, None, None].expand(-1, 1, 4, 4)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, images: int) -> dict[str, Any]:
         return {"kind": "foreign"}
 
 

@@ -33,7 +33,7 @@ def test_it_samples_its_denoiser(kind: str) -> None:
     labels = balanced(7, 5, 3)
     images = generator.generate(7, labels)
     assert torch.equal(images, sampling.sample(denoiser, solver, labels, seed=4, first=7, device=CPU))
-    assert generator.describe()["nfe"] == 3
+    assert generator.describe(1)["nfe"] == 3
 
 
 def test_one_batch_size_changes_no_image() -> None:
@@ -61,7 +61,7 @@ def test_the_account_says_what_made_the_images(tmp_path: Path) -> None:
     plan = running.plan(
         checkpoint.denoiser, precision="float32", compile=False, batch_size=8, budget_seconds=None, device=CPU
     )
-    about: dict[str, Any] = DiffusionGenerator.of_checkpoint(checkpoint, Solver(), seed=1, plan=plan).describe()
+    about: dict[str, Any] = DiffusionGenerator.of_checkpoint(checkpoint, Solver(), seed=1, plan=plan).describe(1)
     assert about["kind"] == "diffusion" and about["model"]["kind"] == "uvit" and about["step"] == 9
     assert about["parameters"] == checkpoint.denoiser.parameter_count
     assert about["bytes"] == checkpoint.path.stat().st_size and about["solver"]["nfe"] == 10

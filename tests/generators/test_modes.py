@@ -63,5 +63,5 @@ def test_images_of_a_class_take_its_modes_in_turn_and_depend_on_their_number_alo
     assert (left[first] < right[first]).all() and (left[~first] > right[~first]).all()
     parts = torch.cat([made.generate(0, labels[:5]), made.generate(5, labels[5:])])
     assert (parts.int() - images.int()).abs().max() <= 1
-    assert made.image_shape == (1, 4, 4) and made.num_classes == 3 and made.describe()["modes"] == 2
+    assert made.image_shape == (1, 4, 4) and made.num_classes == 3 and made.describe(1)["modes"] == 2
     assert made.nfe == 6

@@ -35,7 +35,7 @@ def test_a_class_generates(kind: str, tmp_path: Path) -> None:
     assert made.num_classes == 2 and made.image_shape == (1, 4, 4)
     images = made.generate(5, torch.tensor([0, 1, 0]))
     assert images.dtype == torch.uint8 and images.shape == (3, 1, 4, 4) and (images == 9).all()
-    described = made.describe()
+    described = made.describe(1)
     assert described["kind"] == "python" and described["arguments"] == {"shade": 9} and described["own"] is None
     assert described["bytes"] == (tmp_path / "mine.py").stat().st_size and json.dumps(described)
 
@@ -110,9 +110,9 @@ def test_what_is_no_set_of_images(body: str, said: str, tmp_path: Path) -> None:
 
 def test_a_description_of_its_own_must_be_json(tmp_path: Path) -> None:
     describe = SOUND + "        pass\n    def describe(self):\n        return "
-    assert loaded(tmp_path, describe + "{'layers': 3}\n").describe()["own"] == {"layers": 3}
+    assert loaded(tmp_path, describe + "{'layers': 3}\n").describe(1)["own"] == {"layers": 3}
     with pytest.raises(UserError, match="describe\\(\\) is no JSON"):
-        loaded(tmp_path, describe + "{1, 2}\n").describe()
+        loaded(tmp_path, describe + "{1, 2}\n").describe(1)
 
 
 def test_the_example_of_the_docs() -> None:

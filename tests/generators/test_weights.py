@@ -41,7 +41,7 @@ def test_a_checkpoint_of_this_workflow_by_names(own: Path) -> None:
     made, labels = load(own), torch.tensor([0, 1, 2, 0])
     plain = DiffusionGenerator(busy(), SAMPLE.solver, seed=3)
     assert torch.equal(made.generate(2, labels), plain.generate(2, torch.tensor(ORDER)[labels]))
-    described = made.describe()
+    described = made.describe(1)
     assert described["kind"] == "weights" and described["bytes"] == own.stat().st_size and described["nfe"] == 2
     assert json.dumps(described) and made.num_classes == 3 and made.image_shape == (1, 8, 8)
 

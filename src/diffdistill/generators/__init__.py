@@ -21,5 +21,7 @@ class Generator(Protocol):
         Image i depends on the generator's seed and i alone.
         """
 
-    def describe(self) -> dict[str, Any]:
-        """Plain values for the account: kind, parameters, evaluations per image, and what else is known."""
+    def describe(self, images: int) -> dict[str, Any]:
+        """Plain values for the account of a set of the first `images` images: kind, parameters, evaluations per image,
+        and what else is known. More may have been generated: what came too late is in no set.
+        """

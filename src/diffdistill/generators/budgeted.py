@@ -165,7 +165,7 @@ def sample_to_files(
         **made.describe(),
         "attempts": attempts,
         **(about or {}),
-        "generator": generator.describe(),
+        "generator": generator.describe(made.images),
         "machine": devices.describe(device),
         "seed": settings.seed,
         "classes": generator.num_classes,

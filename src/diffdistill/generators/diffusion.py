@@ -73,7 +73,7 @@ class DiffusionGenerator:
         self.nfe = self._calls - before
         return images[: len(labels)]
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, images: int) -> dict[str, Any]:
         """See `Generator.describe`; `nfe` once an image was sampled."""
         return {
             "kind": "diffusion",

@@ -66,8 +66,8 @@ class DiffusersGenerator:
         array = np.asarray(picture)
         return array[None] if channels == 1 else array.transpose(2, 0, 1)
 
-    def describe(self) -> dict[str, Any]:
-        """Class of the pipeline, its parameters and bytes, steps, and how many images a safety checker blanked."""
+    def describe(self, images: int) -> dict[str, Any]:
+        """See `Generator.describe`; also how many of the images a safety checker blanked."""
         folder = Path(self._block.path)
         modules = [one for one in self._pipeline.components.values() if isinstance(one, torch.nn.Module)]
         return {
@@ -80,7 +80,7 @@ class DiffusersGenerator:
             "prompts": None if isinstance(self._conditions[0], int) else list(self._conditions),
             "precision": self._block.precision,
             "seed": self._seed,
-            "blanked_by_safety_checker": sum(self._flagged.values()),
+            "blanked_by_safety_checker": sum(flag for number, flag in self._flagged.items() if number < images),
         }
 
 

@@ -47,7 +47,7 @@ class PythonFileGenerator:
             raise self._wrong(f"returns {found}, not {wanted}")
         return images.detach().cpu().clone(memory_format=torch.contiguous_format)  # the user may reuse the memory
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, images: int) -> dict[str, Any]:
         """File, class, arguments and bytes; below `own` what the user's `describe`, if there is one, returns.
 
         Raises UserError if that fails or is no JSON.

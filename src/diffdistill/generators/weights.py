@@ -42,9 +42,9 @@ class Renumbered:
         """See `Generator.generate`."""
         return self.inner.generate(first, self.numbers[labels])
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self, images: int) -> dict[str, Any]:
         """See `Generator.describe`."""
-        return {**self.inner.describe(), "kind": "weights"}
+        return {**self.inner.describe(images), "kind": "weights"}
 
 
 def load(
