@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from diffdistill.data import image_files
 from tests import command
-from tests.stages.test_study_run import evaluated, folder, trained
+from tests.stages.test_study_run import METADATA, evaluated, folder, trained
 
 __all__ = ["folder"]
 
@@ -30,6 +31,12 @@ def test_one_table_holds_the_main_evaluation_and_the_study(folder: Path, capsys:
     assert len(rows) == 6 and rows["steps"].tolist() == [10, 26, 10, 4, 39, 26]
     assert rows["images_per_class"].tolist() == [8, 20, 8, 2, 20, 20] and set(rows["seed"]) == {1}
     assert rows["resampling"].dropna().tolist() == [1] and set(rows["architecture"]) == {"convnet"}
+    distilled = image_files.load(folder / "distilled.safetensors")
+    image_files.save(
+        folder / "distilled.safetensors", distilled.images, distilled.labels, METADATA | {"stored_images": "20"}
+    )
+    assert table(folder, "size-2-distilled", "epochs-3-real") == 0  # as if in grids of four: what is stored counts
+    assert pd.read_csv(folder / "study.csv")["images_per_class"].tolist() == [2, 20, 8, 0.5, 20]
     other = json.loads((folder / "size-2-distilled.json").read_text())
     (folder / "other.json").write_text(json.dumps(other | {"trained_on": "another set"}))
     assert table(folder, "other") == 2

@@ -106,6 +106,11 @@ def test_a_set_stored_in_grids_is_compared_with_as_many_real_images_as_it_stores
     assert same_training(trained(folder, run, *beside), baseline)
     for name in ("epochs-3-real-random", "no-augmentation-real-random"):
         assert trained(folder, name, *beside)["images"] == 50
+    whole = image_files.load(folder / "grids.safetensors")
+    image_files.save(folder / "first.safetensors", whole.images[:80], whole.labels[:80], METADATA)
+    part = trained(folder, "size-2-distilled", train="grids")  # two stored images of each class, of four tiles each
+    assert part["images"] == 80 and same_training(part, evaluated(folder, "distilled", "first"))
+    assert trained(folder, "size-2-real-random")["images"] == 20
     steps = json.loads(trained(folder, "equal-steps-real-random", *beside)["protocol"])["steps"]
     assert steps == 2 * 13  # of the images trained on: two epochs of 200 in batches of 16
 
@@ -137,7 +142,8 @@ def test_more_images_than_a_class_has_are_refused(folder: Path, capsys: pytest.C
     settings = stages.StudyRun(protocol=PROTOCOL, run=run, seed=1)
     assert command.run("study_run", settings, inputs, {"accuracy": folder / "x.json"}) == 2
     error = capsys.readouterr().err
-    assert "study.images_per_class: 9" in error and "has 8" in error and not (folder / "x.json").exists()
+    assert "study.images_per_class: 9 makes 90 images" in error and "has 80" in error
+    assert not (folder / "x.json").exists()
 
 
 def test_a_mix_is_all_real_images_and_the_first_of_the_set(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

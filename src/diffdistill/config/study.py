@@ -55,7 +55,8 @@ class Study(Block):
     equal_steps: bool = False
     """All three sets with as many steps as `protocol.epochs`, or the first of `epochs`, take on the distilled set."""
     images_per_class: tuple[PositiveInt, ...] = ()
-    """The first n images per class of the distilled set, n random real ones; for a selection also n random samples."""
+    """The first n images per class of the distilled set, stored ones if it is in grids; n random real ones; for a
+    selection also n random samples."""
     budget_fractions: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = ()
     """The first part of the samples: what a shorter budget would have given."""
     architectures: tuple[Architecture, ...] = ()

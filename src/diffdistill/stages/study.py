@@ -34,14 +34,17 @@ VARY_PROTOCOL = ("length", "augment")
 
 def main(job: Job[stages.Study]) -> None:
     paths = [*job.all_inputs("main"), *job.all_inputs("baselines"), *job.inputs.get("runs", [])]
-    classes = len(json.loads(image_files.load_labels_and_metadata(job.input("distilled"))[1]["classes"]))
+    labels, metadata = image_files.load_labels_and_metadata(job.input("distilled"))
+    classes = len(json.loads(metadata["classes"]))
+    stored_share = image_files.stored_images(job.input("distilled")) / len(labels)
     rows = [(path, MAIN | files.read_record(path, *KEYS)) for path in paths]
     _require_one_study(rows)
     for path, row in rows:
         protocol = config.read(config.Protocol, json.loads(row["protocol"]), str(path))
         row["experiment"] = job.settings.experiment
         row["steps"] = training.total_steps(protocol, row["images"])
-        row["images_per_class"] = row["images"] / classes
+        of_the_set = row["train_set"] == "distilled" and row["axis"] != "mix"
+        row["images_per_class"] = row["images"] / classes * (stored_share if of_the_set else 1)
     table = pd.DataFrame([row for _, row in rows])[[*COLUMNS, *BY_CLASS]].astype({"resampling": "Int64"})
     files.write_text(job.output("table"), table.to_csv(index=False, float_format="%.6g"))
 

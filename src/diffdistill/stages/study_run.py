@@ -76,15 +76,15 @@ def _kept(job: Job[stages.StudyRun], train: ImageSet, size: int | None) -> Tenso
     run, seed = job.settings.run, job.settings.seed
     every, count = selection.every(train.labels), run.images_per_class
     if count is not None:
-        wanted = count * len(train.classes)
-        if wanted > len(train.labels):
+        wanted, stored = count * len(train.classes), image_files.stored_images(job.input("train"))
+        if wanted > stored:
             raise UserError(
-                f"study.images_per_class: {count} makes {wanted} images, but {job.input('train')} has "
-                f"{len(train.labels)}; remove {count}"
+                f"study.images_per_class: {count} makes {wanted} images, but {job.input('train')} has {stored}; "
+                f"remove {count}"
             )
         # of a class with fewer images all are taken, and the other classes share the rest
         if run.train_set == "distilled":
-            return selection.in_turn(train.labels)[:wanted]
+            return selection.in_turn(train.labels)[: wanted * len(train.labels) // stored]
         return selection.at_random(train.labels, wanted, seed)
     if run.mix is not None:
         wanted = max(1, round(run.mix * image_files.stored_images(job.input("real"))))
