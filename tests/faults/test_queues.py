@@ -45,6 +45,14 @@ ASKED: dict[str, tuple[str, dict[str, Any], int]] = {
     "a budget of ten minutes": ("sample", {}, 60),
     "a budget of ten hours": ("sample", {"sample": {"budget_seconds": 36_000}}, 650),
     "ten million images": ("sample", {"sample": {"budget_seconds": None, "images": 10_000_000}}, 20_000),
+    "as many with twice the evaluations, if the pilot picks them": (
+        "sample",
+        {
+            "sample": {"budget_seconds": None, "images": 10_000_000},
+            "checkpoint": {"by": "pilot", "setups": [{}, {"solver": {"nfe": 100}}]},
+        },
+        40_000,
+    ),
     "another set as large": ("resample", {"sample": {"budget_seconds": 36_000}}, 1250),
     "a selection of them": ("selection", {"sample": {"budget_seconds": 36_000}}, 650),
     "a million images of a pipeline, guided by itself": (

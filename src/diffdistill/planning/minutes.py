@@ -7,8 +7,8 @@ same, the next attempt asks for more, unless it goes on from its last save.
 import math
 from collections.abc import Callable, Mapping
 
-from diffdistill.config import Protocol, Sample
-from diffdistill.config.generator import Generator, PipelineGenerator
+from diffdistill.config import Experiment, Protocol, Sample
+from diffdistill.config.generator import PipelineGenerator
 from diffdistill.errors import UserError
 from diffdistill.planning.plan import Plan, Wildcards
 
@@ -30,19 +30,13 @@ def of_training(protocol: Protocol, trainings: int = 1, images: int = IMAGES) ->
     return trainings * seen / TRAINED
 
 
-def of_sampling(sample: Sample, generator: Generator) -> float:
-    """To sample within a budget, or a number of images."""
-    if sample.budget_seconds is not None:
-        return sample.budget_seconds / 60
-    return (sample.images or 0) * _evaluations(sample, generator) / EVALUATIONS
-
-
-def _evaluations(sample: Sample, generator: Generator) -> int:
-    """Of the network for one image."""
-    if isinstance(generator, PipelineGenerator):
+def _evaluations(one: Experiment, sample: Sample) -> int:
+    """Of the network for one image, at most: which sampling setup the pilot will pick is not known."""
+    if isinstance(one.generator, PipelineGenerator):
         # a pipeline of diffusers guides itself unless the scale is 1 or less
-        return generator.steps * (1 if generator.guidance is not None and generator.guidance <= 1 else 2)
-    return sample.solver.nfe * (1 if sample.guidance is None else 2)
+        guides_itself = one.generator.guidance is None or one.generator.guidance > 1
+        return one.generator.steps * (2 if guides_itself else 1)
+    return max((setup.solver or sample.solver).nfe * (1 if setup.guidance is None else 2) for setup in one.pilot_setups)
 
 
 def _training(plan: Plan, wildcards: Wildcards) -> float:
@@ -80,8 +74,13 @@ def _pilot(plan: Plan, wildcards: Wildcards) -> float:
 
 
 def _sample(plan: Plan, wildcards: Wildcards) -> float:
+    """Within a budget, or a number of images."""
     one = plan.experiment(wildcards)
-    return of_sampling(one.sample, one.generator) if one.sample is not None else 0
+    if one.sample is None:
+        return 0
+    if one.sample.budget_seconds is not None:
+        return one.sample.budget_seconds / 60
+    return (one.sample.images or 0) * _evaluations(one, one.sample) / EVALUATIONS
 
 
 def _resample(plan: Plan, wildcards: Wildcards) -> float:
