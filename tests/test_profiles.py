@@ -105,6 +105,23 @@ def test_only_slurm_takes_several_nodes(engine: str | None, tmp_path: Path, monk
     assert run.returncode != 0 and "train.devices 8 with devices_per_node 4 takes 2 nodes" in run.stdout + run.stderr
 
 
+@pytest.mark.slow
+def test_the_executor_alone_takes_several_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    needs_plugin("slurm")
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    for name in ("sbatch", "sinfo", "sacct", "sacctmgr"):
+        (tmp_path / name).write_text("#!/bin/sh\necho no queue >&2; exit 1\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = [sys.executable, "-m", "snakemake", "--executor", "slurm", "--jobs", "1", "demo", "--config", NODES]
+    command += ["--slurm-init-seconds-before-status-checks", "1"]
+    folder = copy_project(tmp_path / "project")
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    said = run.stdout + run.stderr
+    assert "takes 2 nodes" not in said and "no queue" in said, said  # the first job is submitted
+
+
 @pytest.fixture
 def queue(tmp_path: Path) -> dict[str, str]:
     """The environment in which `qsub` and `qstat` are the fake ones."""
