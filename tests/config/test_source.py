@@ -3,11 +3,14 @@
 from typing import Any
 
 import pytest
+import yaml
 
 from diffdistill import config
 from diffdistill.config import Source
 from diffdistill.config.fields import read
+from diffdistill.config.source import CIFAR100
 from diffdistill.errors import UserError
+from tests.shipped import REPOSITORY
 
 FOLDER = {"kind": "folder", "path": "x", "validation_per_class": 1}
 
@@ -68,6 +71,14 @@ def test_groups_are_a_table_or_a_pattern() -> None:
 def test_cifar10_is_not_taken_for_cifar100(place: dict[str, Any], known: bool) -> None:
     source = Source.model_validate({"kind": "cifar100", "validation_per_class": 1, **place})
     assert source.known_set == ("cifar100" if known else None)
+
+
+@pytest.mark.parametrize(
+    ("file", "experiment"), [("config.yaml", "cifar100"), ("config/track1.yaml", "cifar100_track1")]
+)
+def test_the_shipped_files_fetch_the_archive_that_is_known(file: str, experiment: str) -> None:
+    shipped = yaml.safe_load((REPOSITORY / file).read_text())["experiments"][experiment]["source"]
+    assert shipped["checksum"] == CIFAR100
 
 
 def test_where_the_content_lies_does_not_decide_the_splits() -> None:
