@@ -83,8 +83,23 @@ def test_each_job_takes_a_gpu_of_its_own(card_names: list[str], monkeypatch: pyt
 
 
 @needs_linux
-def test_processes_of_one_job_keep_their_numbers_and_others_avoid_them(card_names: list[str]) -> None:
-    assert of_another_job(0) == 0 and of_another_job() == 1 and of_another_job(1) == 1
+def test_each_job_of_several_processes_takes_gpus_of_its_own(
+    card_names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card_names += [str(uuid.uuid4()) for _ in range(3)]
+    taken = [of_another_job()]
+    for port in ("1", "2"):
+        monkeypatch.setenv("MASTER_PORT", port)
+        taken += [of_another_job(local_rank) for local_rank in (0, 1)]
+    assert taken == [0, 1, 2, 3, 4]
+
+
+@needs_linux
+def test_processes_of_one_job_never_share_a_gpu(card_names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_PORT", "1")
+    assert [of_another_job() for _ in range(2)] == [0, 1] and of_another_job(0) == 0
+    devices._HELD.pop(0).close()  # the first job ends, which leaves its GPU with one job less than the other
+    assert of_another_job(1) == 1
 
 
 @needs_linux
@@ -100,11 +115,11 @@ def test_a_killed_job_gives_its_gpu_back(card_names: list[str]) -> None:
 
 
 @needs_linux
-def test_where_nothing_can_be_held_the_first_gpu_computes(
+def test_where_nothing_can_be_held_the_first_gpus_compute(
     card_names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices, "_hold", lambda name: False)
-    assert of_another_job() == 0
+    assert of_another_job() == 0 and [of_another_job(local_rank) for local_rank in (0, 1)] == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,10 @@ def set_up(threads: int) -> None:
 
 
 def best_device(local_rank: int | None = None) -> torch.device:
-    """The GPU of the process with this number among those of its job on this machine, or the CPU.
+    """The visible GPU that the fewest jobs have, which this process keeps to its end; without GPUs the CPU.
 
-    None: the job is this process alone. It takes the visible GPU that the fewest jobs have, and keeps it to its end.
+    local_rank: the process's number among those of its job on this machine, none of which share a GPU; None: the job is
+    this process alone.
     """
     if not torch.cuda.is_available():
         return torch.device("cpu")
@@ -49,14 +50,17 @@ def best_device(local_rank: int | None = None) -> torch.device:
 
 
 @functools.cache
-def _take_gpu(wanted: int | None) -> int:
+def _take_gpu(local_rank: int | None) -> int:
     """The number of a GPU; nothing else on a workstation shares out its GPUs among jobs that run at once."""
-    cards = range(torch.cuda.device_count()) if wanted is None else [wanted]
     for place in range(PLACES):
-        for card in cards:
-            if _hold(f"{getattr(torch.cuda.get_device_properties(card), 'uuid', card)}-{place}"):
-                return card
-    return cards[0]
+        for card in range(torch.cuda.device_count()):
+            name = getattr(torch.cuda.get_device_properties(card), "uuid", card)
+            if _hold(f"{name}-{place}"):
+                # the processes of a job meet at a port, and no other job of this machine does
+                if local_rank is None or _hold(f"{name}-port-{os.environ.get('MASTER_PORT')}"):
+                    return card
+                _HELD.pop().close()  # another process of this job has the GPU
+    return local_rank or 0
 
 
 def _hold(name: str) -> bool:
