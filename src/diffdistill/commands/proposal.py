@@ -23,8 +23,8 @@ LADDER: tuple[dict[str, Any], ...] = (
 benchmarks/NETWORKS.md."""
 OPTIMISERS: Mapping[str, Literal["adamw", "muon"]] = {"unet": "adamw", "uvit": "muon"}
 """By kind of network, from random weights."""
-PATCHES_FROM = 28
-"""Side from which a U-Net works on patches of 2 x 2 pixels."""
+PATCHES_FROM, UNET_PATCH = 28, 4
+"""Side from which a U-Net works on patches, and their side."""
 MOST_RUNGS = ((2_000, 2), (10_000, 3))
 """Fewer train images than the first number take one of the first so many networks: a larger one learns by heart."""
 WANTED_ITERATIONS = 20_000
@@ -139,7 +139,7 @@ def _unet(rung: Mapping[str, Any], size: int) -> dict[str, Any]:
 
     Larger images are cut into patches, and all levels have twice the channels: benchmarks/NETWORKS.md.
     """
-    patch_size = 2 if size >= PATCHES_FROM else 1
+    patch_size = UNET_PATCH if size >= PATCHES_FROM else 1
     side, levels = size // patch_size, 1  # levels below the first
     while side % 2 ** (levels + 1) == 0 and side >> levels > 8:
         levels += 1
