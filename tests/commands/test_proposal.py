@@ -61,11 +61,14 @@ def test_the_largest_network_that_trains_long_enough_is_taken() -> None:
         measured.append(rungs.index(model))
         return cost[id(model)]
 
-    seconds = 4 * proposal.WANTED_ITERATIONS
+    seconds = 4 * proposal.WANTED_ITERATIONS["unet"]
     assert proposal.climb(rungs, lambda model: cost[id(model)], step, seconds) == (rungs[2], 4.0)
     assert measured == [0, 1, 2, 3]
     assert proposal.climb(rungs, lambda model: cost[id(model)], step, 1)[0] is rungs[0]
     assert measured[4:] == [0]  # what cannot fit is not measured
+    seconds = 8 * proposal.WANTED_ITERATIONS["uvit"]
+    assert proposal.climb(rungs, lambda model: cost[id(model)], step, seconds)[0] is rungs[3]
+    assert proposal.climb(rungs, lambda model: cost[id(model)], step, seconds - 1)[0] is rungs[2]
 
 
 @pytest.mark.parametrize("hours", [0.3, 2, 48])
