@@ -53,6 +53,16 @@ ASKED: dict[str, tuple[str, dict[str, Any], int]] = {
         },
         40_000,
     ),
+    "as many from tuned weights, in two evaluations each": (
+        "sample",
+        {
+            "sample": {
+                "budget_seconds": None, "images": 10_000_000, "solver": {"algorithm": "consistency", "nfe": 2}
+            },
+            "tune": {"iterations": 10, "batch_size": 8, "learning_rate": 1e-3},
+        },
+        800,
+    ),
     "another set as large": ("resample", {"sample": {"budget_seconds": 36_000}}, 1250),
     "a selection of them": ("selection", {"sample": {"budget_seconds": 36_000}}, 650),
     "a million images of a pipeline, guided by itself": (

@@ -5,9 +5,9 @@ same, the next attempt asks for more, unless it goes on from its last save.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from diffdistill.config import Experiment, Protocol, Sample
+from diffdistill.config import Experiment, Protocol, Sample, SamplingSetup
 from diffdistill.config.generator import PipelineGenerator
 from diffdistill.errors import UserError
 from diffdistill.planning.plan import Plan, Wildcards
@@ -36,7 +36,8 @@ def _evaluations(one: Experiment, sample: Sample) -> int:
         # a pipeline of diffusers guides itself unless the scale is 1 or less
         guides_itself = one.generator.guidance is None or one.generator.guidance > 1
         return one.generator.steps * (2 if guides_itself else 1)
-    return max((setup.solver or sample.solver).nfe * (1 if setup.guidance is None else 2) for setup in one.pilot_setups)
+    setups: Sequence[Sample | SamplingSetup] = one.checkpoint.setups or (sample,)
+    return max((setup.solver or sample.solver).nfe * (1 if setup.guidance is None else 2) for setup in setups)
 
 
 def _training(plan: Plan, wildcards: Wildcards) -> float:
