@@ -42,7 +42,7 @@ def test_a_row_is_read_from_the_files_of_a_run(tmp_path: Path) -> None:
         "| U-Net, patches of 2x2 | ten minutes | yes | 20 | 81 | 5,000 | 7.2, 7.2 | 75.0, 75.0 % "
         "| 82.0 ± 2.0, 82.0 ± 2.0 % | 1.000, 1.000 | 3, 3 | 50.0 %, 25.0 % | -, pass |"
     )
-    other = found | {"experiment": "fashion_unet4_hour_1", "machine": "device cpu, bfloat16 False"}
+    other = found | {"experiment": "fashion_unet4_hour_1", "machine": "device cpu, auto precision float32"}
     lines = fashion.tables([other, found], [{"data": "fashion", **one} for one in small]).splitlines()[2:4]
     assert [one.split(" | ")[:3] for one in lines] == [
         ["| U-Net, patches of 2x2", "ten minutes", "yes"], ["| U-Net, patches of 4x4", "an hour", "no"],
