@@ -87,7 +87,7 @@ def tables(rows: Iterable[Mapping[str, Any]], small: Iterable[Mapping[str, Any]]
     for one in rows:
         named = NAME.fullmatch(one["experiment"])
         assert named is not None, one["experiment"]
-        # rows without a machine are of one that has it
+        # rows without a machine come from a processor with bfloat16
         bfloat16 = "auto precision float32" not in one.get("machine", "")
         groups[named["network"], named["length"] or "", bfloat16].append(one)
     curve = [

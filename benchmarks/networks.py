@@ -10,8 +10,8 @@ timed, the rate falls to 0 over as many as fit, and training ends when the secon
 each number of evaluations in --nfe, a row for each; a classifier trained on real images says how many labels it agrees
 with, and a ConvNet is trained on the images. Both see a part of the train split; on the rest of it, 400 images per
 class of Fashion-MNIST, 100 of CIFAR and 40 of the digits, the ConvNet is tested: no test split is read. CIFAR: every
-tenth class of CIFAR-100, 400 images each, from the archive in data/. --side: of the images, scaled to it. Every row is
-appended to networks.jsonl as soon as it is measured. --keep writes what each network samples to a folder, for
+tenth class of CIFAR-100, 400 images each, from the archive in data/. --side: images are scaled to so many pixels. Every
+row is appended to networks.jsonl as soon as it is measured. --keep writes what each network samples to a folder, for
 benchmarks.given.
 """
 
@@ -52,6 +52,7 @@ PAGE, ROWS = FOLDER / "NETWORKS.md", FOLDER / "networks.jsonl"
 HELD_OUT, IMAGES, BATCH = 400, 5000, 250
 """Held-out images per class; images that a network samples, and how many at once."""
 CIFAR, CIFAR_HELD_OUT = Path("data/cifar-100-python.tar.gz"), 100
+"""The archive, and held-out images per class."""
 
 
 def with_settings(changes: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:

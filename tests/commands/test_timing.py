@@ -16,9 +16,9 @@ CPU = torch.device("cpu")
 def test_steps_are_timed() -> None:
     denoiser = timing.build(SMALL, (1, 8, 8), 3)
     recipe = Recipe(iterations=1000, batch_size=4)
-    assert 0 < timing.denoiser_step(denoiser, recipe, CPU, seconds=0.05) < 60
+    assert 0 < timing.denoiser_step(denoiser, recipe, CPU, seconds=0.05) < 5
     protocol = Protocol(steps=100, batch_size=8, width=8, augment="flip")
-    assert 0 < timing.convnet_step(protocol, (1, 8, 8), 3, CPU, seconds=0.05) < 60
+    assert 0 < timing.convnet_step(protocol, (1, 8, 8), 3, CPU, seconds=0.05) < 5
 
 
 def test_training_is_compiled_where_it_was_measured_and_can_be(monkeypatch: pytest.MonkeyPatch) -> None:

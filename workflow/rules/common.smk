@@ -161,7 +161,7 @@ def sent_to_slurm():
     """Whether SLURM starts the jobs, or has started this one."""
     if workflow.executor_plugin is not None and workflow.executor_plugin.name == "slurm":
         return True
-    # a dry run is not told the executor: there resources of SLURM's stand for it
+    # a dry run does not know its executor: resources named slurm_* stand for it
     settings = workflow.resource_settings
     given = [settings.default_resources or {}, *settings.overwrite_resources.values()]
     return "SLURM_JOB_ID" in os.environ or any(name.startswith("slurm_") for names in given for name in names)

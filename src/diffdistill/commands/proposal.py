@@ -23,15 +23,15 @@ LADDER: tuple[dict[str, Any], ...] = (
 benchmarks/NETWORKS.md."""
 OPTIMISERS: Mapping[str, Literal["adamw", "muon"]] = {"unet": "adamw", "uvit": "muon"}
 """By kind of network, from random weights."""
-PATCHES_FROM, UNET_PATCH = 28, 4
-"""Side from which a U-Net works on patches, and their side."""
+PATCHES_FROM, UNET_PATCH_SIZE = 28, 4
+"""Image side from which a U-Net works on patches, and the patch size."""
 MOST_RUNGS = ((2_000, 2), (10_000, 3))
 """Fewer train images than the first number take one of the first so many networks: a larger one learns by heart."""
 WANTED_ITERATIONS: Mapping[str, int] = {"unet": 5_000, "uvit": 20_000}
 """A larger network is taken only if the hours give so many iterations of it.
 
-U-Nets of 32 and 64 channels teach about as much of Fashion-MNIST after the same ten minutes, in which the larger sees
-as many images as in 2,600 iterations of 128: benchmarks/NETWORKS.md. Of U-ViTs this is not measured.
+After ten minutes on Fashion-MNIST, U-Nets of 32 and of 64 channels teach about as much. The larger has then seen as
+many images as in 2,600 iterations of 128: benchmarks/NETWORKS.md. For U-ViTs this was not measured.
 """
 ENOUGH_ITERATIONS, SMALLEST_LOWERED = 5_000, 16
 """Pictures are made smaller, down to such a side, until the hours give so many iterations of the smallest network."""
@@ -143,7 +143,7 @@ def _unet(rung: Mapping[str, Any], size: int) -> dict[str, Any]:
 
     Larger images are cut into patches, and all levels have twice the channels: benchmarks/NETWORKS.md.
     """
-    patch_size = UNET_PATCH if size >= PATCHES_FROM else 1
+    patch_size = UNET_PATCH_SIZE if size >= PATCHES_FROM else 1
     side, levels = size // patch_size, 1  # levels below the first
     while side % 2 ** (levels + 1) == 0 and side >> levels > 8:
         levels += 1

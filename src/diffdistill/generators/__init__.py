@@ -23,5 +23,5 @@ class Generator(Protocol):
 
     def describe(self, images: int) -> dict[str, Any]:
         """Plain values for the account of a set of the first `images` images: kind, parameters, evaluations per image,
-        and what else is known. More may have been generated: what came too late is in no set.
+        and what else is known. More may have been generated: late images are in no set.
         """

@@ -118,7 +118,7 @@ def load(block: PipelineGenerator, real: RealSet, *, seed: int, device: torch.de
 
 
 def _index(folder: Path) -> dict[str, Any]:
-    """What the folder says of itself. Raises UserError if it is no saved pipeline, or brings code of its own."""
+    """The content of model_index.json. Raises UserError if this is no saved pipeline, or brings code of its own."""
     index = folder / INDEX
     if not index.is_file():
         raise UserError(f"{folder}: has no {INDEX}; give a folder that diffusers' save_pretrained wrote")

@@ -43,8 +43,8 @@ def main(job: Job[stages.Study]) -> None:
         protocol = config.read(config.Protocol, json.loads(row["protocol"]), str(path))
         row["experiment"] = job.settings.experiment
         row["steps"] = training.total_steps(protocol, row["images"])
-        of_the_set = row["train_set"] == "distilled" and row["axis"] != "mix"
-        row["images_per_class"] = row["images"] / classes * (stored_share if of_the_set else 1)
+        is_distilled = row["train_set"] == "distilled" and row["axis"] != "mix"
+        row["images_per_class"] = row["images"] / classes * (stored_share if is_distilled else 1)
     table = pd.DataFrame([row for _, row in rows])[[*COLUMNS, *BY_CLASS]].astype({"resampling": "Int64"})
     files.write_text(job.output("table"), table.to_csv(index=False, float_format="%.6g"))
 
